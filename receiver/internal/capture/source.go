@@ -1,0 +1,81 @@
+// Package capture turns what the kernel saw of connections into events. It is
+// the only importer of the BPF programs and of their loader.
+package capture
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/perisco-io/perisco/receiver/internal/stream"
+)
+
+// A FlowID names one end of a connection: for the kernel a socket cookie,
+// unique while the machine is up. Never 0.
+type FlowID uint64
+
+// Kind says what happened to a connection.
+type Kind uint8
+
+// Kinds of events.
+const (
+	Data   Kind = iota // bytes were read from or written to the socket
+	Opened             // the connection was established
+	Ended              // one direction was shut down; Event.Out tells which
+	Closed             // the socket is gone
+)
+
+// An Event is one thing that happened at the observed end of a connection.
+type Event struct {
+	Flow FlowID
+	Kind Kind
+	Out  bool // the observed end sent; else it received
+	// Reset says of Closed that the connection was aborted rather than ended.
+	Reset bool
+	// Side is which end was observed. Unless Sure it is a guess: the opening of
+	// the connection was not seen.
+	Side stream.Side
+	Sure bool
+
+	Time stream.Time
+	// Seq is the TCP sequence number of the first byte of Data, of the next
+	// byte for other kinds; Ack that of the next byte of the other direction.
+	// Both say nothing unless Sequenced.
+	Seq, Ack  uint32
+	Sequenced bool
+
+	Len  uint32 // bytes moved
+	Data []byte // the first of them that were captured; valid until the next call of Next
+	// Missing says why len(Data) < Len. Empty otherwise. One of a few tokens.
+	Missing string
+
+	Local, Peer netip.AddrPort // never IPv4-mapped
+	PID         uint32         // process that moved the bytes; only for Data
+	Start       uint64         // when it started, nanoseconds since boot
+	Comm        [16]byte       // its short name
+}
+
+// A Source yields what was seen of some connections, in the order in which it
+// was seen. Next, SetDeadline, Skip and Ignore are for one goroutine; Close,
+// Losses and Epoch may be called from any.
+type Source interface {
+	// Next waits for an event. It returns os.ErrDeadlineExceeded when the
+	// deadline has passed and nothing is left to read, io.EOF at the end of a
+	// source that has one, and os.ErrClosed once closed.
+	Next(e *Event) error
+	// SetDeadline bounds the waiting of Next. The zero time lifts it.
+	SetDeadline(t time.Time)
+	// Skip asks not to copy the bytes of one direction of a flow (out: those
+	// that the observed end sends) before sequence number until. Their events
+	// still come, without Data. Best effort.
+	Skip(id FlowID, out bool, until uint32)
+	// Ignore asks for no more Data of a flow. Best effort.
+	Ignore(id FlowID)
+	// Losses reports, for each reason, how many events were lost before they
+	// reached Next, since the source was opened.
+	Losses(yield func(reason string, events uint64))
+	// Epoch is what to add to a stream.Time to get nanoseconds since 1970 UTC.
+	// It changes as clocks are set; ask again now and then.
+	Epoch() int64
+	// Close interrupts Next and releases everything.
+	Close() error
+}

@@ -1,0 +1,2 @@
+// Package emit turns exchanges into spans and log records.
+package emit

@@ -1,0 +1,2 @@
+// Package engine runs it all.
+package engine

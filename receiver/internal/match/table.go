@@ -1,0 +1,131 @@
+// Package match pairs responses with the requests they answer.
+package match
+
+import (
+	"sync"
+
+	"github.com/perisco-io/perisco/receiver/internal/exchange"
+	"github.com/perisco-io/perisco/receiver/internal/stream"
+)
+
+// A Table holds the open exchanges of one connection, oldest first. A protocol
+// with ids uses them as keys; one that answers in order uses one key for all.
+//
+// An exchange that expired keeps its place, so that an answer that comes late
+// is not taken for that of a younger request. Not safe for concurrent use.
+type Table[E exchange.Exchange] struct {
+	open     []entry[E] // from head on
+	head     int
+	max      int
+	pool     *sync.Pool
+	endpoint *exchange.Endpoint
+	emit     func(exchange.Exchange)
+}
+
+type entry[E exchange.Exchange] struct {
+	key   uint64
+	x     E
+	ghost bool // already handed out: only its place is left
+}
+
+// New returns a table of at most max open exchanges that belong to ep. It
+// takes exchanges from pool, which must make and hold values of type E, and
+// calls emit for every one that ends.
+func New[E exchange.Exchange](max int, pool *sync.Pool, ep *exchange.Endpoint, emit func(exchange.Exchange)) Table[E] {
+	return Table[E]{max: max, pool: pool, endpoint: ep, emit: emit}
+}
+
+// Open adds an exchange, or reports false at the limit. Its Core is reset, its
+// other fields are those of an earlier exchange: set them all.
+func (t *Table[E]) Open(key uint64, at stream.Time) (x E, ok bool) {
+	if t.Len() >= t.max {
+		return x, false
+	}
+	x = t.pool.Get().(E)
+	c := x.Base()
+	tr := c.Trace
+	tr.Reset()
+	*c = exchange.Core{Key: key, Endpoint: t.endpoint, Start: at, Active: at, Trace: tr}
+	if t.head > 0 && len(t.open) == cap(t.open) {
+		n := copy(t.open, t.open[t.head:])
+		clear(t.open[n:])
+		t.open, t.head = t.open[:n], 0
+	}
+	t.open = append(t.open, entry[E]{key: key, x: x})
+	return x, true
+}
+
+// Find returns the oldest open exchange with key. One that expired is found as
+// well: its answer has to be framed like any other.
+func (t *Table[E]) Find(key uint64) (x E, ok bool) {
+	if i := t.index(key); i >= 0 {
+		return t.open[i].x, true
+	}
+	return x, false
+}
+
+// End ends the oldest open exchange with key and hands it out.
+func (t *Table[E]) End(key uint64, why exchange.Outcome, at stream.Time) {
+	if i := t.index(key); i >= 0 {
+		t.end(i, why, at)
+		t.remove(i)
+	}
+}
+
+// EndAll ends every open exchange, oldest first, and forgets those that had
+// expired.
+func (t *Table[E]) EndAll(why exchange.Outcome, at stream.Time) {
+	for t.Len() > 0 {
+		t.end(t.head, why, at)
+		t.remove(t.head)
+	}
+	t.open = nil
+}
+
+// Expire ends the exchanges of which nothing was seen since before.
+func (t *Table[E]) Expire(before stream.Time) {
+	for i := t.head; i < len(t.open); i++ {
+		if e := &t.open[i]; !e.ghost && e.x.Base().Active < before {
+			t.end(i, exchange.Expired, before)
+			e.ghost = true
+		}
+	}
+}
+
+// Len is how many places are taken.
+func (t *Table[E]) Len() int { return len(t.open) - t.head }
+
+func (t *Table[E]) index(key uint64) int {
+	for i := t.head; i < len(t.open); i++ {
+		if t.open[i].key == key {
+			return i
+		}
+	}
+	return -1
+}
+
+func (t *Table[E]) end(i int, why exchange.Outcome, at stream.Time) {
+	e := &t.open[i]
+	if e.ghost {
+		return
+	}
+	c := e.x.Base()
+	c.Outcome, c.End = why, at
+	if c.ErrorType == "" {
+		c.ErrorType = why.ErrorType()
+	}
+	if why == exchange.Lost || why == exchange.Evicted {
+		c.Truncated = true
+	}
+	t.emit(e.x)
+}
+
+// remove gives the exchange back and closes the gap.
+func (t *Table[E]) remove(i int) {
+	t.pool.Put(t.open[i].x)
+	copy(t.open[t.head+1:i+1], t.open[t.head:i])
+	t.open[t.head] = entry[E]{}
+	if t.head++; t.head == len(t.open) {
+		t.open, t.head = t.open[:0], 0
+	}
+}

@@ -1,0 +1,82 @@
+// Package protocol is the seam between the engine and the protocols it knows.
+//
+// A protocol is one folder below this one. It parses and matches in one state
+// machine per connection, because a response can often not be framed without
+// its request, and because a loss must reach both at once.
+package protocol
+
+import (
+	"errors"
+
+	"github.com/perisco-io/perisco/receiver/internal/exchange"
+	"github.com/perisco-io/perisco/receiver/internal/stream"
+)
+
+// Verdict is what a protocol makes of the opening bytes of a connection.
+type Verdict uint8
+
+// Verdicts, from the least to the most certain.
+const (
+	No   Verdict = iota // not this protocol, whatever follows
+	Wait                // too few bytes to tell
+	Yes
+)
+
+var (
+	// ErrOpaque means that the connection stopped speaking the protocol for
+	// good: it was upgraded, became a tunnel or turned to TLS. Open exchanges
+	// have been ended. The engine asks the source for no more of it.
+	ErrOpaque = errors.New("protocol: connection no longer readable")
+	// ErrUnpaired means that bytes were lost in a way that leaves open which
+	// answer belongs to which request, now and later. The engine gives the
+	// connection up, as it does after ErrOpaque, and counts it.
+	ErrUnpaired = errors.New("protocol: answers can no longer be told apart")
+	// ErrEarly means that an answer begins for which no request is open.
+	// Where the observed process is the client and the connection was seen
+	// whole, its request may be about to be reported: threads of the client
+	// race each other to the ring. The engine then offers the same bytes again
+	// after more of the client's, or after a while calls Lost.
+	ErrEarly = errors.New("protocol: answer without a request")
+)
+
+// A Protocol recognises connections and makes the state machines that follow
+// them. Immutable and safe for concurrent use.
+type Protocol interface {
+	// Name is the protocol's key in the configuration and in the self-metrics.
+	Name() string
+	// Detect judges what each side sent first; either may be empty or cut
+	// short, and neither begins in the middle of a write. It is pure and
+	// retains nothing. Where the engine is not sure who is the client it also
+	// asks with the sides swapped, so it must not say Yes to both.
+	Detect(client, server []byte) Verdict
+	// NewConn returns the state machine for the connection whose observed end
+	// is ep. It calls emit for every exchange that ends, before the method
+	// that ended it returns.
+	NewConn(ep *exchange.Endpoint, emit func(exchange.Exchange)) Conn
+}
+
+// A Conn follows one connection. The engine calls it from one goroutine, in
+// the order in which the kernel saw the bytes.
+type Conn interface {
+	// Client and Server are called whenever that side sent something, captured
+	// or not. They consume every whole message, or as much as can be consumed,
+	// and leave the rest in b. nil means that they wait for more. An error that
+	// is not one of this package's means that the bytes make no sense or
+	// that those which would are missing (stream.ErrHole); the engine then
+	// counts it by its text, drops what b holds and calls Lost.
+	Client(b *stream.Buffer) error
+	Server(b *stream.Buffer) error
+	// Lost says that what side sent up to now and was not consumed is gone. The
+	// next bytes begin a write, which is where messages tend to start. It
+	// returns nil or ErrUnpaired.
+	Lost(side stream.Side, at stream.Time) error
+	// Ended says that side will send no more: it shut its half down.
+	Ended(side stream.Side, at stream.Time)
+	// Expire ends the exchanges of which nothing was seen since before, but
+	// keeps their places in the order of answers.
+	Expire(before stream.Time)
+	// Close ends all exchanges. Nothing is called after it.
+	Close(why exchange.Outcome, at stream.Time)
+	// Open returns how many exchanges are open.
+	Open() int
+}

@@ -1,0 +1,32 @@
+package stream
+
+const (
+	poolBlocks = 256      // free blocks kept: with poolBlock, 4 MiB at the most
+	poolBlock  = 16 << 10 // larger blocks are left to the garbage collector
+	minBlock   = 512      // smallest block handed out: most heads fit
+)
+
+// A Pool keeps the memory of buffers for reuse, so that a connection pays for
+// the bytes it waits on and an idle one for none. The zero value and nil are
+// ready to use. Not safe for concurrent use.
+type Pool struct {
+	free [][]byte
+}
+
+// get returns an empty slice with room for n bytes.
+func (p *Pool) get(n int) []byte {
+	if p != nil {
+		if k := len(p.free); k > 0 && cap(p.free[k-1]) >= n {
+			b := p.free[k-1]
+			p.free = p.free[:k-1]
+			return b[:0]
+		}
+	}
+	return make([]byte, 0, max(n, minBlock))
+}
+
+func (p *Pool) put(b []byte) {
+	if p != nil && cap(b) > 0 && cap(b) <= poolBlock && len(p.free) < poolBlocks {
+		p.free = append(p.free, b)
+	}
+}
