@@ -16,6 +16,7 @@ import (
 type Table[E exchange.Exchange] struct {
 	open     []entry[E] // from head on
 	head     int
+	live     int // entries that are not ghosts
 	max      int
 	pool     *sync.Pool
 	endpoint *exchange.Endpoint
@@ -52,6 +53,7 @@ func (t *Table[E]) Open(key uint64, at stream.Time) (x E, ok bool) {
 		t.open, t.head = t.open[:n], 0
 	}
 	t.open = append(t.open, entry[E]{key: key, x: x})
+	t.live++
 	return x, true
 }
 
@@ -82,18 +84,22 @@ func (t *Table[E]) EndAll(why exchange.Outcome, at stream.Time) {
 	t.open = nil
 }
 
-// Expire ends the exchanges of which nothing was seen since before.
-func (t *Table[E]) Expire(before stream.Time) {
+// Expire ends, at at, the exchanges of which nothing was seen since before.
+func (t *Table[E]) Expire(before, at stream.Time) {
 	for i := t.head; i < len(t.open); i++ {
 		if e := &t.open[i]; !e.ghost && e.x.Base().Active < before {
-			t.end(i, exchange.Expired, before)
+			t.end(i, exchange.Expired, at)
 			e.ghost = true
 		}
 	}
 }
 
-// Len is how many places are taken.
+// Len is how many places are taken: by exchanges that are open, and by those
+// that expired and whose answers may still come.
 func (t *Table[E]) Len() int { return len(t.open) - t.head }
+
+// Live is how many exchanges are open.
+func (t *Table[E]) Live() int { return t.live }
 
 func (t *Table[E]) index(key uint64) int {
 	for i := t.head; i < len(t.open); i++ {
@@ -109,6 +115,7 @@ func (t *Table[E]) end(i int, why exchange.Outcome, at stream.Time) {
 	if e.ghost {
 		return
 	}
+	t.live--
 	c := e.x.Base()
 	c.Outcome, c.End = why, at
 	if c.ErrorType == "" {

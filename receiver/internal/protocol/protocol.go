@@ -72,11 +72,12 @@ type Conn interface {
 	Lost(side stream.Side, at stream.Time) error
 	// Ended says that side will send no more: it shut its half down.
 	Ended(side stream.Side, at stream.Time)
-	// Expire ends the exchanges of which nothing was seen since before, but
-	// keeps their places in the order of answers.
-	Expire(before stream.Time)
+	// Expire ends, at at, the exchanges of which nothing was seen since before,
+	// but keeps their places in the order of answers.
+	Expire(before, at stream.Time)
 	// Close ends all exchanges. Nothing is called after it.
 	Close(why exchange.Outcome, at stream.Time)
-	// Open returns how many exchanges are open.
+	// Open returns how many exchanges are open, those that expired not counted
+	// (match.Table.Live).
 	Open() int
 }

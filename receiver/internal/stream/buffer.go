@@ -148,6 +148,9 @@ func (b *Buffer) Reset() {
 // next byte to arrive stands.
 func (b *Buffer) Pos() uint64 { return b.pos }
 
+// End is the position of the next byte to arrive.
+func (b *Buffer) End() uint64 { return b.pos + uint64(len(b.held)) + uint64(b.hole) }
+
 // Ack is how far the other side's stream had come at the latest chunk.
 func (b *Buffer) Ack() uint64 { return b.ack }
 

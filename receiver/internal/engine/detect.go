@@ -1,0 +1,75 @@
+package engine
+
+import (
+	"github.com/perisco-io/perisco/receiver/internal/protocol"
+	"github.com/perisco-io/perisco/receiver/internal/stream"
+)
+
+// maxOpening is how many bytes of a side a protocol gets to make up its mind.
+const maxOpening = 4 << 10
+
+// detect looks for the protocol that f speaks. A connection that was seen from
+// its opening on gets one answer; one that was joined later, or of which bytes
+// were lost, is asked about again at the next read or write, since it may
+// have been met in the middle of a message.
+func (e *Engine) detect(f *flow, lost bool) {
+	client, server := &f.halves[stream.Client].buf, &f.halves[stream.Server].buf
+	if lost {
+		f.whole = false
+	}
+	verdict, swapped, index := e.ask(f, client.Bytes(), server.Bytes())
+	truncated := client.Truncated() || server.Truncated()
+	switch {
+	case verdict == protocol.Yes:
+		if swapped {
+			f.swap()
+		}
+		f.sure, f.protocol, f.turns = true, index, 0
+		f.conn = e.Protocols[index].NewConn(&f.endpoint, e.emits[index])
+		e.Sink.Process(f.endpoint.Process)
+		e.parse(f, stream.Client)
+		e.parse(f, stream.Server)
+	case verdict == protocol.Wait && !truncated && len(client.Bytes()) <= maxOpening && len(server.Bytes()) <= maxOpening:
+	case isTLS(client.Bytes()) || isTLS(server.Bytes()):
+		e.ignore(f, encrypted, client.Latest())
+	case f.whole && !truncated:
+		e.ignore(f, unknown, client.Latest())
+	default:
+		client.Reset()
+		server.Reset()
+		e.strike(f, client.Latest())
+	}
+}
+
+// ask returns the most certain verdict, and which protocol gave it, about the
+// sides as they are or, where that is only guessed, as they may be.
+func (e *Engine) ask(f *flow, client, server []byte) (best protocol.Verdict, swapped bool, index int) {
+	for i, p := range e.Protocols {
+		v := p.Detect(client, server)
+		if v > best {
+			best, swapped, index = v, false, i
+		}
+		if !f.sure && v != protocol.Yes {
+			if v := p.Detect(server, client); v > best {
+				best, swapped, index = v, true, i
+			}
+		}
+		if best == protocol.Yes {
+			return best, swapped, index
+		}
+	}
+	return best, swapped, index
+}
+
+// swap corrects a wrong guess of who is the client.
+func (f *flow) swap() {
+	f.endpoint.Side = f.endpoint.Side.Peer()
+	f.halves[0], f.halves[1] = f.halves[1], f.halves[0]
+	f.last = f.last.Peer()
+}
+
+// isTLS reports whether p begins a TLS handshake: a record of that type,
+// version 3.x (RFC 8446 5.1).
+func isTLS(p []byte) bool {
+	return len(p) >= 3 && p[0] == 22 && p[1] == 3 && p[2] <= 4
+}

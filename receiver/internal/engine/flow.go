@@ -1,0 +1,381 @@
+package engine
+
+import (
+	"github.com/perisco-io/perisco/receiver/internal/capture"
+	"github.com/perisco-io/perisco/receiver/internal/exchange"
+	"github.com/perisco-io/perisco/receiver/internal/protocol"
+	"github.com/perisco-io/perisco/receiver/internal/stream"
+)
+
+const (
+	// maxHeld bounds the bytes that a parser may leave waiting on one side.
+	// Parsers have smaller bounds of their own.
+	maxHeld = 256 << 10
+	// skipFrom is how many unwanted bytes must lie ahead for the source to be
+	// told: below it, what is saved is less than one read or write.
+	skipFrom = 16 << 10
+	// skipMost bounds how far ahead the source is told, well within the half
+	// of the sequence space in which numbers can be compared.
+	skipMost = 1 << 29
+	// maxTurns is how many times in a row the direction may turn without any
+	// sense in the bytes before a connection is ignored.
+	maxTurns = 16
+)
+
+// A flow is one end of a connection.
+type flow struct {
+	id         capture.FlowID
+	endpoint   exchange.Endpoint
+	conn       protocol.Conn // nil until the protocol is known, and once opaque
+	halves     [2]half       // by the side that sends
+	protocol   int           // index into Engine.Protocols while conn is set
+	turns      int           // without sense; see maxTurns
+	last       stream.Side   // who sent last
+	sure       bool          // endpoint.Side is known, not guessed
+	whole      bool          // seen from its opening on, nothing lost so far
+	opaque     bool          // not to be looked at any more
+	early      bool          // an answer waits for its request
+	struck     bool          // no sense was found since the direction last turned
+	next, prev *flow         // ring of Engine.recent
+}
+
+// A half is one direction of a connection.
+type half struct {
+	buf     stream.Buffer
+	next    uint32 // sequence number of the next byte to arrive
+	skip    uint32 // the source was told to skip up to here
+	known   bool   // next is
+	seen    bool   // bytes have come, so next is not merely inferred
+	skipped bool   // skip is in force
+}
+
+// handle takes one event.
+func (e *Engine) handle(ev *capture.Event) {
+	f := e.flows[ev.Flow]
+	if f == nil {
+		if ev.Kind != capture.Data && ev.Kind != capture.Opened {
+			return
+		}
+		f = e.open(ev)
+	} else {
+		f.touch(&e.recent)
+	}
+	open := f.open()
+	switch ev.Kind {
+	case capture.Opened:
+		f.opened(ev)
+	case capture.Data:
+		e.stats.events.Add(1)
+		e.stats.bytes.Add(uint64(len(ev.Data)))
+		if f.opaque {
+			e.Source.Ignore(f.id) // it was asked before, and forgot
+			return
+		}
+		e.data(f, ev)
+	case capture.Ended:
+		if f.conn != nil {
+			f.conn.Ended(f.sender(ev.Out), ev.Time)
+		}
+	case capture.Closed:
+		why := exchange.Closed
+		if ev.Reset {
+			why = exchange.Reset
+		}
+		e.close(f, why, ev.Time)
+	}
+	e.recount(f, open)
+}
+
+// open is how many exchanges of f are open.
+func (f *flow) open() int {
+	if f.conn == nil {
+		return 0
+	}
+	return f.conn.Open()
+}
+
+// recount brings the gauge of open exchanges up to date after something that
+// may have changed f, which had this many before.
+func (e *Engine) recount(f *flow, before int) {
+	if n := f.open() - before; n != 0 {
+		e.stats.open.Add(int64(n))
+	}
+}
+
+// sender is the side that sent what went out of, or came in at, the observed end.
+func (f *flow) sender(out bool) stream.Side {
+	if out {
+		return f.endpoint.Side
+	}
+	return f.endpoint.Side.Peer()
+}
+
+// open makes room for a connection and begins to follow it.
+func (e *Engine) open(ev *capture.Event) *flow {
+	if len(e.flows) >= e.MaxConnections {
+		e.stats.lose(connectionEvicted)
+		e.drop(e.recent.prev, exchange.Evicted, ev.Time)
+	}
+	f := &flow{id: ev.Flow, sure: ev.Sure}
+	f.endpoint = exchange.Endpoint{Side: ev.Side, Local: ev.Local, Peer: ev.Peer}
+	for i := range f.halves {
+		f.halves[i].buf.Pool = &e.pool
+	}
+	e.flows[ev.Flow] = f
+	e.stats.connections.Store(int64(len(e.flows)))
+	f.link(&e.recent)
+	return f
+}
+
+// drop ends a connection that had no event of its own.
+func (e *Engine) drop(f *flow, why exchange.Outcome, at stream.Time) {
+	open := f.open()
+	e.close(f, why, at)
+	e.recount(f, open)
+}
+
+// close ends a connection and forgets it.
+func (e *Engine) close(f *flow, why exchange.Outcome, at stream.Time) {
+	if f.conn != nil {
+		f.conn.Close(why, at)
+	}
+	f.reset()
+	f.unlink()
+	delete(e.flows, f.id)
+	e.stats.connections.Store(int64(len(e.flows)))
+}
+
+// opened notes where the streams begin.
+func (f *flow) opened(ev *capture.Event) {
+	f.whole = true
+	if !ev.Sequenced {
+		return
+	}
+	out, in := ev.Seq, ev.Ack
+	f.halves[f.endpoint.Side].start(out)
+	f.halves[f.endpoint.Side.Peer()].start(in)
+}
+
+func (h *half) start(seq uint32) {
+	if !h.seen {
+		h.next, h.known = seq, true
+	}
+}
+
+// data feeds the bytes of an event to the side that sent them.
+func (e *Engine) data(f *flow, ev *capture.Event) {
+	if p := (exchange.Process{PID: ev.PID, Start: ev.Start, Comm: ev.Comm}); p != f.endpoint.Process {
+		f.endpoint.Process = p
+		if f.conn != nil {
+			e.Sink.Process(p)
+		}
+	}
+	sender := f.sender(ev.Out)
+	if sender != f.last {
+		f.last, f.struck = sender, false
+	}
+	c := stream.Chunk{Data: ev.Data, Missing: int64(ev.Len) - int64(len(ev.Data)), At: ev.Time}
+	peer := &f.halves[sender.Peer()]
+	if !ev.Sequenced {
+		c.Ack = peer.buf.End()
+		e.feed(f, sender, c)
+		f.halves[f.sender(ev.Out)].buf.Settle()
+		return
+	}
+	c.Ack = peer.position(ev.Ack)
+	if e.align(f, sender, ev, &c) {
+		e.feed(f, sender, c)
+		// The protocol may have corrected who is who.
+		h := &f.halves[f.sender(ev.Out)]
+		e.skip(f, h, ev.Out)
+		h.buf.Settle()
+	}
+}
+
+// position turns a sequence number into a position of the buffer.
+func (h *half) position(seq uint32) uint64 {
+	if !h.known {
+		h.next, h.known = seq, true
+	}
+	return h.buf.End() + uint64(int64(int32(seq-h.next)))
+}
+
+// align puts c where its sequence number says: behind a hole if bytes were
+// never reported, cut if some were reported before. It reports false if
+// nothing is left.
+func (e *Engine) align(f *flow, sender stream.Side, ev *capture.Event, c *stream.Chunk) bool {
+	h := &f.halves[sender]
+	if !h.known || !h.seen && int32(ev.Seq-h.next) < 0 {
+		// Nothing was known, or it was inferred from an acknowledgement that
+		// ran ahead of the events.
+		h.next, h.known = ev.Seq, true
+	}
+	h.seen = true
+	switch gap := int32(ev.Seq - h.next); {
+	case gap > 0:
+		e.stats.lose(sequenceGap)
+		f.whole = false
+		e.feed(f, sender, stream.Chunk{Missing: int64(gap), At: ev.Time, Ack: c.Ack})
+	case gap < 0:
+		// Threads that share a socket can shift each other's numbers.
+		e.stats.lose(outOfOrder)
+		f.whole = false
+		old := min(-int64(gap), int64(ev.Len))
+		if old == int64(ev.Len) {
+			return false
+		}
+		cut := min(old, int64(len(c.Data)))
+		c.Data = c.Data[cut:]
+		c.Missing -= old - cut
+	}
+	h.next = ev.Seq + ev.Len
+	return true
+}
+
+// feed appends c to what side sent and lets the protocol have it. Whatever was
+// lost is known to the protocol when feed returns.
+func (e *Engine) feed(f *flow, side stream.Side, c stream.Chunk) {
+	if f.opaque {
+		return
+	}
+	lost := f.halves[side].buf.Feed(c)
+	if f.conn == nil {
+		e.detect(f, lost)
+		return
+	}
+	if lost {
+		e.lost(f, side, stream.ErrHole, c.At)
+	}
+	e.parse(f, side)
+	if side == stream.Client && f.early {
+		f.early = false
+		e.parse(f, stream.Server)
+	}
+}
+
+// parse offers the protocol what side sent.
+func (e *Engine) parse(f *flow, side stream.Side) {
+	if f.conn == nil {
+		return
+	}
+	b := &f.halves[side].buf
+	before := b.Pos()
+	var err error
+	if side == stream.Client {
+		err = f.conn.Client(b)
+	} else {
+		err = f.conn.Server(b)
+	}
+	if err == nil && len(b.Bytes()) > maxHeld {
+		err = errHeld
+	}
+	switch err {
+	case nil:
+		if b.Pos() != before {
+			f.turns = 0
+		}
+	case protocol.ErrOpaque:
+		e.ignore(f, upgraded, b.Latest())
+	case protocol.ErrUnpaired:
+		e.stats.loseBy(err)
+		e.ignore(f, abandoned, b.Latest())
+	case protocol.ErrEarly:
+		if f.whole && f.endpoint.Side == stream.Client {
+			if !f.early {
+				f.early = true
+				e.waiting = append(e.waiting, waiting{f.id, b.Latest()})
+			}
+			return
+		}
+		e.unasked(f, b.Latest())
+	default:
+		b.Reset()
+		e.lost(f, side, err, b.Latest())
+	}
+}
+
+// unasked drops an answer whose request was not seen.
+func (e *Engine) unasked(f *flow, at stream.Time) {
+	f.early = false
+	f.halves[stream.Server].buf.Reset()
+	e.lost(f, stream.Server, protocol.ErrEarly, at)
+}
+
+// lost tells the protocol that what side had sent is gone.
+func (e *Engine) lost(f *flow, side stream.Side, why error, at stream.Time) {
+	e.stats.loseBy(why)
+	f.whole = false
+	if err := f.conn.Lost(side, at); err != nil {
+		e.stats.loseBy(err)
+		e.ignore(f, abandoned, at)
+		return
+	}
+	e.strike(f, at)
+}
+
+// strike notes that the bytes of this turn made no sense, and gives up on a
+// connection that never makes any.
+func (e *Engine) strike(f *flow, at stream.Time) {
+	if f.struck {
+		return
+	}
+	f.struck = true
+	if f.turns++; f.turns >= maxTurns {
+		e.ignore(f, unknown, at)
+	}
+}
+
+// ignore gives a connection up: whatever it speaks from here on, it is not
+// followed.
+func (e *Engine) ignore(f *flow, why ignored, at stream.Time) {
+	e.stats.ignored[why].Add(1)
+	if f.conn != nil {
+		f.conn.Close(exchange.Lost, at)
+	}
+	f.reset()
+	f.opaque = true
+	e.Source.Ignore(f.id)
+}
+
+// reset lets go of what a connection holds.
+func (f *flow) reset() {
+	f.conn, f.early = nil, false
+	for i := range f.halves {
+		f.halves[i].buf.Reset()
+	}
+}
+
+// skip tells the source which bytes of h the protocol does not want.
+func (e *Engine) skip(f *flow, h *half, out bool) {
+	owed := h.buf.Owed()
+	switch {
+	case f.opaque:
+	case owed >= skipFrom:
+		until := h.next + uint32(min(owed, skipMost))
+		if !h.skipped || int32(h.skip-h.next) < skipFrom {
+			h.skip, h.skipped = until, true
+			e.Source.Skip(f.id, out, until)
+		}
+	case h.skipped && owed == 0:
+		h.skipped = false
+		e.Source.Skip(f.id, out, h.next)
+	}
+}
+
+// link makes f the latest of the ring at root.
+func (f *flow) link(root *flow) {
+	f.prev, f.next = root, root.next
+	f.prev.next, f.next.prev = f, f
+}
+
+func (f *flow) unlink() {
+	f.prev.next, f.next.prev = f.next, f.prev
+	f.prev, f.next = nil, nil
+}
+
+func (f *flow) touch(root *flow) {
+	if root.next != f {
+		f.unlink()
+		f.link(root)
+	}
+}

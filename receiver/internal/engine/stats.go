@@ -1,0 +1,137 @@
+package engine
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/perisco-io/perisco/receiver/internal/exchange"
+	"github.com/perisco-io/perisco/receiver/internal/protocol"
+	"github.com/perisco-io/perisco/receiver/internal/stream"
+)
+
+// Reasons for which the engine loses something.
+const (
+	sequenceGap       = "sequence_gap"       // bytes were moved of which no event came
+	outOfOrder        = "out_of_order"       // an event told of bytes that others had told of
+	connectionEvicted = "connection_evicted" // more connections than allowed
+	unaskedAnswer     = "answer_without_request"
+	unpaired          = "answers_unpaired"
+	notCaptured       = "bytes_not_captured" // that a parser needed
+)
+
+// maxReasons bounds the reasons that protocols can add.
+const maxReasons = 128
+
+var errHeld = errors.New("message too large")
+
+// ignored says why a connection is not followed any more.
+type ignored uint8
+
+const (
+	encrypted ignored = iota
+	unknown           // no protocol knows it, or what it says makes no sense
+	upgraded          // it turned to something else: a tunnel, a WebSocket
+	abandoned         // too much was lost to tell answers apart
+	reasons
+)
+
+var ignoredNames = [reasons]string{"encrypted", "unknown_protocol", "upgraded", "abandoned"}
+
+// outcomes counts exchanges by how they ended.
+type outcomes [exchange.Outcomes]atomic.Uint64
+
+// stats is written by the goroutine of Run and read by any.
+type stats struct {
+	events, bytes     atomic.Uint64
+	connections, open atomic.Int64
+	exchanges         []outcomes // by protocol
+	ignored           [reasons]atomic.Uint64
+
+	mu     sync.Mutex // losses are rare
+	losses map[string]uint64
+}
+
+// Stats is what an engine has seen and holds.
+type Stats struct {
+	Events        uint64 // events that moved bytes
+	CapturedBytes uint64
+	Connections   int64 // followed now, ignored ones included
+	OpenExchanges int64 // now
+}
+
+// Stats returns the current figures.
+func (e *Engine) Stats() Stats {
+	return Stats{
+		Events:        e.stats.events.Load(),
+		CapturedBytes: e.stats.bytes.Load(),
+		Connections:   e.stats.connections.Load(),
+		OpenExchanges: e.stats.open.Load(),
+	}
+}
+
+// Exchanges reports how many exchanges were handed out, by protocol and by how
+// they ended.
+func (e *Engine) Exchanges(yield func(protocol string, how exchange.Outcome, n uint64)) {
+	for i, p := range e.Protocols {
+		for how := exchange.Answered; how < exchange.Outcomes; how++ {
+			if n := e.stats.exchanges[i][how].Load(); n > 0 {
+				yield(p.Name(), how, n)
+			}
+		}
+	}
+}
+
+// Ignored reports how many connections were given up, by reason. None of them
+// costs anything from then on.
+func (e *Engine) Ignored(yield func(reason string, n uint64)) {
+	for why, name := range ignoredNames {
+		if n := e.stats.ignored[why].Load(); n > 0 {
+			yield(name, n)
+		}
+	}
+}
+
+// Losses reports how often something was lost, by reason. What it cost in
+// exchanges is told by their outcomes.
+func (e *Engine) Losses(yield func(reason string, n uint64)) {
+	e.stats.mu.Lock()
+	defer e.stats.mu.Unlock()
+	for reason, n := range e.stats.losses {
+		yield(reason, n)
+	}
+}
+
+func (s *stats) lose(reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.losses == nil {
+		s.losses = make(map[string]uint64)
+	}
+	if _, ok := s.losses[reason]; !ok && len(s.losses) >= maxReasons {
+		reason = "other"
+	}
+	s.losses[reason]++
+}
+
+// loseBy counts a loss by the text of an error.
+func (s *stats) loseBy(err error) {
+	switch err {
+	case stream.ErrHole:
+		s.lose(notCaptured)
+	case protocol.ErrEarly:
+		s.lose(unaskedAnswer)
+	case protocol.ErrUnpaired:
+		s.lose(unpaired)
+	default:
+		s.lose(token(err.Error()))
+	}
+}
+
+// token makes "http1: malformed chunk" http1_malformed_chunk.
+func token(text string) string {
+	return strings.Join(strings.FieldsFunc(text, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9')
+	}), "_")
+}

@@ -1,0 +1,132 @@
+package engine_test
+
+import (
+	"bytes"
+	"errors"
+	"strconv"
+	"sync"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/perisco-io/perisco/receiver/internal/exchange"
+	"github.com/perisco-io/perisco/receiver/internal/match"
+	"github.com/perisco-io/perisco/receiver/internal/protocol"
+	"github.com/perisco-io/perisco/receiver/internal/stream"
+)
+
+// toy is the smallest protocol with bodies: "?name\n" asks, "!n\n" and n bytes
+// answer, "X\n" turns the connection into something else.
+type toy struct{ calls sync.Pool }
+
+var _ protocol.Protocol = (*toy)(nil)
+
+func newToy() *toy {
+	return &toy{sync.Pool{New: func() any { return new(toyCall) }}}
+}
+
+func (*toy) Name() string { return "toy" }
+
+func (*toy) Detect(client, server []byte) protocol.Verdict {
+	switch {
+	case len(client) > 0 && client[0] == '?', len(server) > 0 && server[0] == '!':
+		return protocol.Yes
+	case len(client) == 0 && len(server) == 0:
+		return protocol.Wait
+	}
+	return protocol.No
+}
+
+func (p *toy) NewConn(ep *exchange.Endpoint, emit func(exchange.Exchange)) protocol.Conn {
+	return &toyConn{Table: match.New[*toyCall](4, &p.calls, ep, emit)}
+}
+
+type toyCall struct {
+	exchange.Core
+	name []byte
+}
+
+func (c *toyCall) SpanName() string          { return "toy" }
+func (c *toyCall) Attributes(m pcommon.Map)  { m.PutStr("toy.name", string(c.name)) }
+func (c *toyCall) Summary(dst []byte) []byte { return append(dst, c.name...) }
+
+type toyConn struct {
+	match.Table[*toyCall]
+	answering bool
+	skipping  bool // an answer without a request: until a write that begins one
+}
+
+var errToy = errors.New("toy: senseless")
+
+func (c *toyConn) Client(b *stream.Buffer) error {
+	for {
+		line, err := line(b)
+		if line == nil {
+			return err
+		}
+		if line[0] != '?' {
+			return errToy
+		}
+		x, ok := c.Table.Open(0, b.Time())
+		if !ok {
+			c.EndAll(exchange.Evicted, b.Latest())
+			return protocol.ErrUnpaired
+		}
+		x.name = append(x.name[:0], line[1:]...)
+		b.Discard(int64(len(line)) + 1)
+	}
+}
+
+func (c *toyConn) Server(b *stream.Buffer) error {
+	for {
+		if x, ok := c.Find(0); ok {
+			x.Active = b.Latest()
+		}
+		if b.Owed() > 0 {
+			return nil
+		}
+		if c.answering {
+			c.End(0, exchange.Answered, b.Latest())
+			c.answering = false
+		}
+		line, err := line(b)
+		if line == nil {
+			return err
+		}
+		if line[0] == 'X' {
+			c.EndAll(exchange.Answered, b.Latest())
+			return protocol.ErrOpaque
+		}
+		n, err := strconv.Atoi(string(line[1:]))
+		if line[0] != '!' || err != nil {
+			return errToy
+		}
+		if c.Len() == 0 {
+			return protocol.ErrEarly
+		}
+		c.answering = true
+		b.Discard(int64(len(line) + 1 + n))
+	}
+}
+
+func line(b *stream.Buffer) ([]byte, error) {
+	p := b.Bytes()
+	if i := bytes.IndexByte(p, '\n'); i > 0 {
+		return p[:i], nil
+	} else if i == 0 {
+		return nil, errToy
+	}
+	if b.Truncated() {
+		return nil, stream.ErrHole
+	}
+	return nil, nil
+}
+
+func (c *toyConn) Lost(_ stream.Side, at stream.Time) error {
+	c.EndAll(exchange.Lost, at)
+	c.answering = false
+	return nil
+}
+
+func (c *toyConn) Ended(stream.Side, stream.Time)             {}
+func (c *toyConn) Close(why exchange.Outcome, at stream.Time) { c.EndAll(why, at) }
+func (c *toyConn) Open() int                                  { return c.Live() }
