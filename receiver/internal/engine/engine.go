@@ -28,8 +28,8 @@ type Sink interface {
 	Process(p exchange.Process)
 	// Emit takes an exchange, which is valid only during the call.
 	Emit(x exchange.Exchange)
-	// Tick comes every 50 ms or so. epoch turns a stream.Time into nanoseconds
-	// since 1970.
+	// Tick comes before anything else, and then every 50 ms or so. epoch turns a
+	// stream.Time into nanoseconds since 1970.
 	Tick(now stream.Time, epoch int64)
 }
 
@@ -93,11 +93,11 @@ func (e *Engine) Run() error {
 		err := e.Source.Next(&ev)
 		switch {
 		case err == nil:
-			e.handle(&ev)
 			// A source that always has events never meets its deadline.
 			if ev.Time > e.tick+stream.Time(flushEvery) {
 				e.onTick(ev.Time)
 			}
+			e.handle(&ev)
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			now := time.Now()
 			e.onTick(stream.Time(now.UnixNano() - e.epoch))

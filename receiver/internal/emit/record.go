@@ -1,0 +1,149 @@
+package emit
+
+import (
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+
+	"github.com/perisco-io/perisco/receiver/internal/exchange"
+	"github.com/perisco-io/perisco/receiver/internal/stream"
+)
+
+const (
+	eventName    = "perisco.exchange"
+	durationKey  = "perisco.exchange.duration" // ns
+	truncatedKey = "perisco.truncated"
+
+	// What the attributes of an exchange rarely exceed. A log record's have
+	// exactly the place they need.
+	usualAttributes = 16
+
+	// Bits of a span's flags; OTLP, trace.proto, SpanFlags.
+	flagsTrace       = 0xff // W3C Trace Context 3.2.2.5
+	flagSampled      = 0x01
+	flagRandom       = 0x02 // W3C Trace Context Level 2: the trace id is random
+	flagHasRemote    = 0x100
+	flagParentRemote = 0x200
+)
+
+// A link places a span, and the log record that goes with it, in its trace
+// and in time.
+type link struct {
+	trace      pcommon.TraceID
+	span       pcommon.SpanID
+	parent     pcommon.SpanID // empty: the span is a root
+	flags      uint32
+	start, end pcommon.Timestamp
+}
+
+func (e *Emitter) link(c *exchange.Core) link {
+	l := link{span: e.ids.span(), start: e.wall(c.Start), end: e.wall(c.End)}
+	if c.Start == 0 {
+		l.start = l.end
+	}
+	l.end = max(l.end, l.start)
+	if c.Trace.ID.IsEmpty() {
+		l.trace, l.flags = e.ids.trace(), flagSampled|flagRandom
+		return l
+	}
+	l.trace, l.parent = c.Trace.ID, c.Trace.Parent
+	// The parent is the span of whoever wrote the request: the peer of a
+	// server, the observed process itself where that is the client.
+	l.flags = uint32(c.Trace.Flags) | flagHasRemote
+	if c.Endpoint.Side == stream.Server {
+		l.flags |= flagParentRemote
+	}
+	return l
+}
+
+func (e *Emitter) wall(t stream.Time) pcommon.Timestamp { return pcommon.Timestamp(int64(t) + e.epoch) }
+
+// write appends x to a group: as a span, as a log record, or as both, which
+// then have the same attributes.
+func (e *Emitter) write(x exchange.Exchange, g *group) {
+	c := x.Base()
+	l := e.link(c)
+	if e.set.Traces == nil {
+		r := g.record.AppendEmpty()
+		r.Attributes().EnsureCapacity(usualAttributes + 1)
+		e.attributes(x, c, r.Attributes())
+		e.fillRecord(r, x, c, l)
+		return
+	}
+	s := g.span.AppendEmpty()
+	s.Attributes().EnsureCapacity(usualAttributes)
+	e.attributes(x, c, s.Attributes())
+	fillSpan(s, x, c, l)
+	if e.set.Logs != nil {
+		r := g.record.AppendEmpty()
+		r.Attributes().EnsureCapacity(s.Attributes().Len() + 1)
+		s.Attributes().CopyTo(r.Attributes())
+		e.fillRecord(r, x, c, l)
+	}
+}
+
+// attributes fills m with what spans and log records have in common.
+func (e *Emitter) attributes(x exchange.Exchange, c *exchange.Core, m pcommon.Map) {
+	x.Attributes(m)
+	if peer := c.Endpoint.Peer; peer.IsValid() {
+		m.PutStr(string(semconv.NetworkPeerAddressKey), e.peers.text(peer.Addr()))
+		m.PutInt(string(semconv.NetworkPeerPortKey), int64(peer.Port()))
+	}
+	if c.ErrorType != "" {
+		m.PutStr(string(semconv.ErrorTypeKey), c.ErrorType)
+	}
+	if c.Truncated {
+		m.PutBool(truncatedKey, true)
+	}
+}
+
+func fillSpan(s ptrace.Span, x exchange.Exchange, c *exchange.Core, l link) {
+	s.SetName(x.SpanName())
+	s.SetKind(ptrace.SpanKindClient)
+	if c.Endpoint.Side == stream.Server {
+		s.SetKind(ptrace.SpanKindServer)
+	}
+	s.SetTraceID(l.trace)
+	s.SetSpanID(l.span)
+	s.SetParentSpanID(l.parent)
+	s.SetFlags(l.flags)
+	s.SetStartTimestamp(l.start)
+	s.SetEndTimestamp(l.end)
+	if c.ErrorType != "" {
+		s.Status().SetCode(ptrace.StatusCodeError)
+	}
+	if len(c.Trace.State) > 0 && isText(c.Trace.State) && !l.parent.IsEmpty() {
+		s.TraceState().FromRaw(string(c.Trace.State))
+	}
+}
+
+// fillRecord completes a log record whose attributes are those of its span.
+func (e *Emitter) fillRecord(r plog.LogRecord, x exchange.Exchange, c *exchange.Core, l link) {
+	r.SetEventName(eventName)
+	r.SetTimestamp(l.end)
+	r.SetObservedTimestamp(max(l.end, e.wall(e.now))) // Tick's time is a little old
+	r.SetSeverityNumber(plog.SeverityNumberInfo)
+	if c.ErrorType != "" {
+		r.SetSeverityNumber(plog.SeverityNumberError)
+	}
+	r.SetTraceID(l.trace)
+	r.SetSpanID(l.span)
+	r.SetFlags(plog.LogRecordFlags(l.flags & flagsTrace)) // the other bits are reserved here
+	took := int64(l.end - l.start)
+	r.Attributes().PutInt(durationKey, took)
+	e.summary = append(x.Summary(e.summary[:0]), ' ')
+	e.summary = appendDuration(e.summary, took)
+	r.Body().SetStr(string(e.summary))
+}
+
+// isText says whether a tracestate is printable ASCII (W3C Trace Context
+// 3.3.1.3), which a span may hold.
+func isText(s []byte) bool {
+	for _, c := range s {
+		if c < ' ' || c > '~' {
+			return false
+		}
+	}
+	return true
+}
