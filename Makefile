@@ -1,0 +1,55 @@
+# `make` alone says what there is to make.
+
+# No versions here: the Go tools' are in internal/tools/go.mod and internal/tools/lint/go.mod, the components' in the
+# builder-config.yaml files, the C compiler's in bpf/bpf.go.
+FUZZTIME   ?= 30s
+BENCHCOUNT ?= 6
+
+BUILDER := go tool -modfile=internal/tools/go.mod builder
+LINT    := go tool -modfile=$(CURDIR)/internal/tools/lint/go.mod golangci-lint
+# Tests that load programs into the kernel need root; they are compiled without it.
+AS_ROOT := $(if $(filter-out 0,$(shell id -u)),-exec "sudo -E")
+SOURCES := go.mod go.sum $(shell find bpf receiver -name '*.go' ! -name '*_test.go' -o -name '*.o')
+
+.DELETE_ON_ERROR:
+.PHONY: help run test collector quickstart generate lint fuzz bench clean
+
+help:
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: ## build and start the quickstart: every plaintext request of this machine in a browser
+	@examples/quickstart/run
+
+test: collector ## build the collector and run all tests, end to end ones too (as root where they need it)
+	go test $(AS_ROOT) ./...
+	cd test && go test -count=1 $(AS_ROOT) ./...
+
+collector: _build/otelcol-perisco ## build _build/otelcol-perisco, the distribution for production
+
+quickstart: _build/quickstart/quickstart ## build the distribution with the viewer, without starting it
+
+_build/otelcol-perisco: builder-config.yaml $(SOURCES)
+	$(BUILDER) --config $<
+
+_build/quickstart/quickstart: examples/quickstart/builder-config.yaml $(SOURCES)
+	@mkdir -p _build
+	$(BUILDER) --config $<
+
+generate: ## remake what is generated: BPF objects and their Go types, metadata, documentation
+	go generate ./...
+
+lint: ## run the linters of .golangci.yml
+	$(LINT) run ./...
+	cd test && $(LINT) run ./...
+
+fuzz: ## run every fuzz target for FUZZTIME
+	@grep -ro --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' bpf receiver | while IFS=: read -r file func; do \
+		echo "$$file $${func#func }"; \
+		go test -run '^$$' -fuzz "^$${func#func }$$" -fuzztime $(FUZZTIME) "./$${file%/*}" || exit 1; \
+	done
+
+bench: ## run the benchmarks and write BENCHMARKS.md
+	@internal/tools/bench -count $(BENCHCOUNT)
+
+clean: ## remove what was built
+	rm -rf _build
