@@ -35,6 +35,7 @@ func (e *Engine) detect(f *flow, lost bool) {
 	case f.whole && !truncated:
 		e.ignore(f, unknown, client.Latest())
 	default:
+		f.whole = false
 		client.Reset()
 		server.Reset()
 		e.strike(f, client.Latest())

@@ -243,6 +243,19 @@ func TestConversations(t *testing.T) {
 			losses: "answer_without_request=1 bytes_not_captured=1 sequence_gap=1",
 		},
 		{
+			name: "the last answer was lost, which shows when the connection ends",
+			script: func(s *script) {
+				s.flow(1, stream.Server).open().client("?a\n").unseen(stream.Server, 3).close()
+			},
+			want:   []string{"server a lost"},
+			losses: "bytes_not_captured=1 sequence_gap=1",
+		},
+		{
+			name:   "a FIN that was counted is no loss",
+			script: func(s *script) { s.flow(1, stream.Server).open().client("?a\n").unseen(stream.Server, 1).close() },
+			want:   []string{"server a closed"},
+		},
+		{
 			name: "a hole in a body is no loss",
 			script: func(s *script) {
 				s.flow(1, stream.Server).open().client("?a\n").server("!100\nabc").unseen(stream.Server, 90).

@@ -73,10 +73,12 @@ func (e *Engine) handle(ev *capture.Event) {
 		}
 		e.data(f, ev)
 	case capture.Ended:
+		e.catchUp(f, ev)
 		if f.conn != nil {
 			f.conn.Ended(f.sender(ev.Out), ev.Time)
 		}
 	case capture.Closed:
+		e.catchUp(f, ev)
 		why := exchange.Closed
 		if ev.Reset {
 			why = exchange.Reset
@@ -200,6 +202,38 @@ func (h *half) position(seq uint32) uint64 {
 	return h.buf.End() + uint64(int64(int32(seq-h.next)))
 }
 
+// gap feeds bytes of which no event came. They moved at some time since the
+// last that did, so that is what is known of them.
+func (e *Engine) gap(f *flow, sender stream.Side, missing int64, now stream.Time) {
+	e.stats.lose(sequenceGap)
+	f.whole = false
+	b := &f.halves[sender].buf
+	c := stream.Chunk{Missing: missing, At: b.Latest(), Ack: b.Ack()}
+	if c.At == 0 {
+		c.At = now
+	}
+	e.feed(f, sender, c)
+}
+
+// catchUp brings both sides to where they were when the connection, or one
+// half of it, ended.
+func (e *Engine) catchUp(f *flow, ev *capture.Event) {
+	if !ev.Sequenced || f.opaque {
+		return
+	}
+	next := [2]uint32{ev.Ack, ev.Ack}
+	next[f.sender(ev.Out)] = ev.Seq
+	for side := stream.Client; side <= stream.Server; side++ {
+		h := &f.halves[side]
+		// One byte more is a FIN: no message is that short.
+		if missing := int32(next[side] - h.next); h.known && missing > 1 {
+			h.next = next[side]
+			e.gap(f, side, int64(missing), ev.Time)
+			h.buf.Settle()
+		}
+	}
+}
+
 // align puts c where its sequence number says: behind a hole if bytes were
 // never reported, cut if some were reported before. It reports false if
 // nothing is left.
@@ -213,9 +247,7 @@ func (e *Engine) align(f *flow, sender stream.Side, ev *capture.Event, c *stream
 	h.seen = true
 	switch gap := int32(ev.Seq - h.next); {
 	case gap > 0:
-		e.stats.lose(sequenceGap)
-		f.whole = false
-		e.feed(f, sender, stream.Chunk{Missing: int64(gap), At: ev.Time, Ack: c.Ack})
+		e.gap(f, sender, int64(gap), ev.Time)
 	case gap < 0:
 		// Threads that share a socket can shift each other's numbers.
 		e.stats.lose(outOfOrder)

@@ -52,7 +52,6 @@ func (c *toyCall) Summary(dst []byte) []byte { return append(dst, c.name...) }
 type toyConn struct {
 	match.Table[*toyCall]
 	answering bool
-	skipping  bool // an answer without a request: until a write that begins one
 }
 
 var errToy = errors.New("toy: senseless")

@@ -59,22 +59,22 @@ func (t *Trace) AddState(v []byte) {
 // unhex decodes lower-case hexadecimal digits; upper-case ones are invalid
 // (W3C Trace Context 3.2.2.2).
 func unhex(dst, src []byte) bool {
+	var all byte
 	for i := range dst {
-		hi, lo := digit(src[2*i]), digit(src[2*i+1])
-		if hi|lo > 15 {
-			return false
-		}
+		hi, lo := digits[src[2*i]], digits[src[2*i+1]]
 		dst[i] = hi<<4 | lo
+		all |= hi | lo
 	}
-	return true
+	return all < 16
 }
 
-func digit(c byte) byte {
-	switch {
-	case c >= '0' && c <= '9':
-		return c - '0'
-	case c >= 'a' && c <= 'f':
-		return c - 'a' + 10
+// digits holds the value of each lower-case hexadecimal digit, 16 for others.
+var digits = func() (t [256]byte) {
+	for c := range t {
+		t[c] = 16
 	}
-	return 0xff
-}
+	for v, c := range []byte("0123456789abcdef") {
+		t[c] = byte(v)
+	}
+	return t
+}()

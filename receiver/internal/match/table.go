@@ -2,6 +2,9 @@
 package match
 
 import (
+	"cmp"
+	"iter"
+	"slices"
 	"sync"
 
 	"github.com/perisco-io/perisco/receiver/internal/exchange"
@@ -14,9 +17,12 @@ import (
 // An exchange that expired keeps its place, so that an answer that comes late
 // is not taken for that of a younger request. Not safe for concurrent use.
 type Table[E exchange.Exchange] struct {
-	open     []entry[E] // from head on
-	head     int
-	live     int // entries that are not ghosts
+	open []entry[E] // from head on
+	head int
+	live int // entries that are not ghosts
+	// shuffled says that a key was opened after a greater one. Until then an
+	// entry is found in a few steps however many are open.
+	shuffled bool
 	max      int
 	pool     *sync.Pool
 	endpoint *exchange.Endpoint
@@ -51,6 +57,11 @@ func (t *Table[E]) Open(key uint64, at stream.Time) (x E, ok bool) {
 		n := copy(t.open, t.open[t.head:])
 		clear(t.open[n:])
 		t.open, t.head = t.open[:n], 0
+	}
+	if t.Len() == 0 {
+		t.shuffled = false
+	} else if key < t.open[len(t.open)-1].key {
+		t.shuffled = true
 	}
 	t.open = append(t.open, entry[E]{key: key, x: x})
 	t.live++
@@ -94,6 +105,47 @@ func (t *Table[E]) Expire(before, at stream.Time) {
 	}
 }
 
+// Yield gives the oldest exchange with key up without handing it out: it goes
+// on elsewhere.
+func (t *Table[E]) Yield(key uint64) {
+	if i := t.index(key); i >= 0 {
+		if !t.open[i].ghost {
+			t.live--
+		}
+		t.remove(i)
+	}
+}
+
+// Forget gives up the places of those that expired, where keys are used once:
+// an answer that comes late then finds nothing.
+func (t *Table[E]) Forget() {
+	keep := t.open[:t.head]
+	for _, e := range t.open[t.head:] {
+		if e.ghost {
+			t.pool.Put(e.x)
+		} else {
+			keep = append(keep, e)
+		}
+	}
+	clear(t.open[len(keep):])
+	t.open = keep
+	if t.Len() == 0 {
+		t.open, t.head = t.open[:0], 0
+	}
+}
+
+// All yields the open exchanges, oldest first. None may be opened or ended
+// meanwhile.
+func (t *Table[E]) All() iter.Seq[E] {
+	return func(yield func(E) bool) {
+		for i := t.head; i < len(t.open); i++ {
+			if !t.open[i].ghost && !yield(t.open[i].x) {
+				return
+			}
+		}
+	}
+}
+
 // Len is how many places are taken: by exchanges that are open, and by those
 // that expired and whose answers may still come.
 func (t *Table[E]) Len() int { return len(t.open) - t.head }
@@ -102,13 +154,29 @@ func (t *Table[E]) Len() int { return len(t.open) - t.head }
 func (t *Table[E]) Live() int { return t.live }
 
 func (t *Table[E]) index(key uint64) int {
-	for i := t.head; i < len(t.open); i++ {
-		if t.open[i].key == key {
-			return i
-		}
+	open := t.open[t.head:]
+	if len(open) == 0 {
+		return -1
 	}
-	return -1
+	if open[0].key == key { // most answers are to the oldest
+		return t.head
+	}
+	if t.shuffled {
+		for i := range open {
+			if open[i].key == key {
+				return t.head + i
+			}
+		}
+		return -1
+	}
+	i, ok := slices.BinarySearchFunc(open, key, compare[E])
+	if !ok {
+		return -1
+	}
+	return t.head + i
 }
+
+func compare[E exchange.Exchange](e entry[E], key uint64) int { return cmp.Compare(e.key, key) }
 
 func (t *Table[E]) end(i int, why exchange.Outcome, at stream.Time) {
 	e := &t.open[i]
@@ -117,7 +185,8 @@ func (t *Table[E]) end(i int, why exchange.Outcome, at stream.Time) {
 	}
 	t.live--
 	c := e.x.Base()
-	c.Outcome, c.End = why, at
+	// Never before its last byte: who ends it may look at a coarser clock.
+	c.Outcome, c.End = why, max(at, c.Active)
 	if c.ErrorType == "" {
 		c.ErrorType = why.ErrorType()
 	}
@@ -127,9 +196,15 @@ func (t *Table[E]) end(i int, why exchange.Outcome, at stream.Time) {
 	t.emit(e.x)
 }
 
-// remove gives the exchange back and closes the gap.
+// remove gives the exchange back and closes the gap from the nearer end.
 func (t *Table[E]) remove(i int) {
 	t.pool.Put(t.open[i].x)
+	if last := len(t.open) - 1; i-t.head > last-i {
+		copy(t.open[i:], t.open[i+1:])
+		t.open[last] = entry[E]{}
+		t.open = t.open[:last]
+		return
+	}
 	copy(t.open[t.head+1:i+1], t.open[t.head:i])
 	t.open[t.head] = entry[E]{}
 	if t.head++; t.head == len(t.open) {

@@ -2,6 +2,7 @@ package match_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
@@ -138,5 +139,86 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 	})
 	if n > 0.1 { // a collection may empty the pool
 		t.Errorf("%v allocations for ten exchanges", n)
+	}
+}
+
+// The model is a list that is searched from the oldest on.
+func TestAnyOrderOfKeysFindsTheOldest(t *testing.T) {
+	for _, falling := range []bool{false, true} {
+		r := rand.New(rand.NewPCG(7, 7))
+		tab, _ := newTable(64)
+		var model []*call
+		next := uint64(0)
+		for range 20_000 {
+			if r.IntN(2) == 0 {
+				key := next
+				if next += uint64(r.IntN(3)); falling {
+					key = uint64(r.IntN(40))
+				}
+				if x, ok := tab.Open(key, 1); ok {
+					model = append(model, x)
+				}
+				continue
+			}
+			if len(model) == 0 {
+				continue
+			}
+			key := model[r.IntN(len(model))].Key
+			i := slices.IndexFunc(model, func(x *call) bool { return x.Key == key })
+			if x, ok := tab.Find(key); !ok || x != model[i] {
+				t.Fatalf("found %v, want %v", x, model[i])
+			}
+			if r.IntN(4) == 0 {
+				tab.Yield(key)
+			} else {
+				tab.End(key, exchange.Answered, 2)
+			}
+			model = slices.Delete(model, i, i+1)
+			if got := slices.Collect(tab.All()); !slices.Equal(got, model) {
+				t.Fatalf("%v, want %v", got, model)
+			}
+		}
+	}
+}
+
+func TestForgottenPlacesAreFreeAndOthersAreNot(t *testing.T) {
+	tab, ended := newTable(3)
+	open(t, tab, 1, 10)
+	open(t, tab, 3, 50)
+	open(t, tab, 5, 10)
+	tab.Expire(20, 60)
+	tab.Forget()
+	if tab.Len() != 1 || tab.Live() != 1 {
+		t.Fatalf("%d places, %d live, want 1 of each", tab.Len(), tab.Live())
+	}
+	tab.End(1, exchange.Answered, 70)
+	tab.End(3, exchange.Answered, 70)
+	if want := []string{"1 expired", "5 expired", "3 answered"}; !slices.Equal(*ended, want) || tab.Len() != 0 {
+		t.Errorf("ended %v, want %v", *ended, want)
+	}
+}
+
+func BenchmarkManyOpen(b *testing.B) {
+	pool := &sync.Pool{New: func() any { return new(call) }}
+	for _, n := range []int{1, 100, 1000, 10_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			tab := match.New[*call](1<<20, pool, new(exchange.Endpoint), func(exchange.Exchange) {})
+			r := rand.New(rand.NewPCG(1, 1))
+			keys := make([]uint64, n)
+			next := uint64(1)
+			for i := range keys {
+				keys[i] = next
+				tab.Open(next, 1)
+				next += 2
+			}
+			for b.Loop() { // any of them ends, and another begins
+				i := r.IntN(n)
+				tab.Find(keys[i])
+				tab.End(keys[i], exchange.Answered, 2)
+				keys[i] = next
+				tab.Open(next, 1)
+				next += 2
+			}
+		})
 	}
 }

@@ -1,0 +1,148 @@
+package http1
+
+import (
+	"github.com/perisco-io/perisco/receiver/internal/exchange"
+	"github.com/perisco-io/perisco/receiver/internal/protocol"
+	"github.com/perisco-io/perisco/receiver/internal/stream"
+)
+
+// statusLine reads the first line of a response and finds its request.
+func (c *conn) statusLine(b *stream.Buffer) error {
+	h := &c.server
+	p := b.Bytes()
+	if n := emptyLines(p); n > 0 {
+		b.Discard(int64(n))
+		p = b.Bytes()
+	}
+	if len(p) == 0 {
+		return nothing(b)
+	}
+	switch startsResponse(p) {
+	case protocol.No:
+		if c.calls.Len() > 0 && h.stage == astray {
+			return errStatusLine // an answer was due
+		}
+		return c.skip(h, b, errStatusLine)
+	case protocol.Wait:
+		return nothing(b)
+	}
+	s, _ := statusLine(p)
+	x, ok := c.calls.Find(inOrder)
+	switch {
+	case ok && !c.mine(x, b):
+		return errStranger
+	case ok:
+	case s.status == 408:
+		// RFC 9110 15.5.9: sent before closing to a client that sent nothing.
+	default:
+		return protocol.ErrEarly
+	}
+	c.interim = s.status < 200 && s.status != 101
+	c.status = s.status
+	c.answering = nil
+	if ok {
+		x.Active = max(x.Active, b.Latest()) // the request may have been reported later
+		if !c.interim {
+			c.answering = x
+			x.Status = s.status
+		}
+	}
+	h.begin()
+	h.stage, h.minor = inReason, s.minor
+	b.Discard(int64(len(statusPrefix)))
+	return nil
+}
+
+// reason skips the rest of a status line.
+func (c *conn) reason(b *stream.Buffer) error {
+	h := &c.server
+	end, err := h.lineAt(b, b.Bytes())
+	if err != nil {
+		return err
+	}
+	b.Discard(int64(end))
+	h.stage, h.size = inFields, len(statusPrefix)+end
+	return nil
+}
+
+// responseFields reads the rest of a head.
+func (c *conn) responseFields(b *stream.Buffer) error {
+	h, x := &c.server, c.answering
+	p := b.Bytes()
+	at := 0
+	for {
+		line, end, err := h.fieldAt(b, p[at:])
+		if err != nil {
+			b.Discard(int64(at))
+			return err
+		}
+		at += end
+		h.size += end
+		if line == nil {
+			break
+		}
+		if !c.protocol.responseInitials.Has(line) {
+			continue
+		}
+		name, value, ok := cut(line)
+		if !ok {
+			continue
+		}
+		h.field(name, value)
+		if x != nil {
+			x.ResponseField(name, value)
+		}
+	}
+	b.Discard(int64(at))
+	return c.responseBody(b)
+}
+
+// responseBody goes on after the head. RFC 9112 6.3.
+func (c *conn) responseBody(b *stream.Buffer) error {
+	h, x := &c.server, c.answering
+	switch {
+	case c.interim: // RFC 9110 15.2: the final response is still to come
+		if x, ok := c.calls.Find(inOrder); ok && c.status == 100 {
+			x.continued = true
+		}
+		h.begin()
+		return nil
+	case x != nil && (c.status == 101 || x.Connect() && c.status < 300):
+		// What follows is another protocol (RFC 9110 15.2.2, 9.3.6). The answer
+		// to a request that was upgraded to HTTP/2 is among it: its exchange
+		// ends here, with 101.
+		c.end(x, b.Latest())
+		c.endAll(exchange.Lost, b.Latest())
+		return protocol.ErrOpaque
+	case c.status == 204, c.status == 304, x != nil && x.Head():
+		h.body = 0
+		c.responseOver(b)
+		return nil
+	}
+	h.size, h.body = 0, 0
+	switch h.response(h.minor) {
+	case none:
+		c.responseOver(b)
+	case sized:
+		h.stage, h.body = inBody, h.length
+		b.Discard(h.length)
+	case chunked:
+		h.stage = atChunk
+	case tillClose:
+		h.stage = tillEnd
+		c.bodyAt = b.Pos()
+	case ambiguous:
+		return errResponseBody // Lost ends the exchange
+	}
+	return nil
+}
+
+// responseOver goes on after the last byte of a response.
+func (c *conn) responseOver(b *stream.Buffer) {
+	if x := c.answering; x != nil {
+		x.ResponseBody = c.server.body
+		c.end(x, b.Latest())
+	}
+	c.server.begin()
+	c.answered = b.Pos()
+}

@@ -1,0 +1,197 @@
+package protocoltest
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/perisco-io/perisco/receiver/internal/capture"
+	"github.com/perisco-io/perisco/receiver/internal/engine"
+	"github.com/perisco-io/perisco/receiver/internal/exchange"
+	"github.com/perisco-io/perisco/receiver/internal/protocol"
+	"github.com/perisco-io/perisco/receiver/internal/stream"
+)
+
+// epoch is when conversations begin: a time that is not the unknown one.
+const epoch = stream.Time(time.Second)
+
+// Where the streams begin. That of the client passes zero soon.
+var isn = [2]uint32{stream.Client: 1<<32 - 100, stream.Server: 1000}
+
+var addresses = [2]netip.AddrPort{
+	stream.Client: netip.MustParseAddrPort("192.0.2.10:40000"),
+	stream.Server: netip.MustParseAddrPort("198.51.100.20:80"),
+}
+
+// A player is a source that plays a conversation as the kernel would show it at
+// one end, rounds times over on one connection.
+type player struct {
+	steps  []step
+	side   stream.Side // observed
+	joined bool
+	rounds int
+
+	at     int
+	opened bool
+	seq    [2]uint32 // of the next byte, by sender
+	data   []byte    // of the event that was handed out last
+}
+
+var _ capture.Source = (*player)(nil)
+
+func (p *player) Next(e *capture.Event) error {
+	clear(p.data) // the engine's lease on it has ended
+	*e = capture.Event{
+		Flow: 1, Side: p.side, Sure: true, Sequenced: true, PID: 1,
+		Local: addresses[p.side], Peer: addresses[p.side.Peer()],
+	}
+	if p.at == 0 && !p.opened {
+		p.opened = true
+		p.seq = isn
+		if !p.joined {
+			e.Kind, e.Time = capture.Opened, epoch
+			e.Seq, e.Ack = p.seq[p.side], p.seq[p.side.Peer()]
+			return nil
+		}
+	}
+	if p.at == len(p.steps) {
+		if p.rounds--; p.rounds <= 0 {
+			return io.EOF
+		}
+		p.at = 0
+	}
+	s := &p.steps[p.at]
+	p.at++
+	e.Time = epoch + stream.Time(s.at)
+	e.Out = s.side == p.side
+	e.Seq, e.Ack = p.seq[s.side], p.seq[s.side.Peer()]
+	switch s.kind {
+	case send:
+		p.data = append(p.data[:0], s.data...)
+		e.Data = p.data
+		e.Len = uint32(int64(len(s.data)) + s.missing)
+		p.seq[s.side] += e.Len
+		if s.lost {
+			return p.Next(e)
+		}
+	case ended:
+		e.Kind = capture.Ended
+	case closed, reset:
+		e.Kind, e.Reset = capture.Closed, s.kind == reset
+	}
+	return nil
+}
+
+func (p *player) SetDeadline(time.Time)             {}
+func (p *player) Skip(capture.FlowID, bool, uint32) {}
+func (p *player) Ignore(capture.FlowID)             {}
+func (p *player) Losses(func(string, uint64))       {}
+func (p *player) Epoch() int64                      { return 0 }
+func (p *player) Close() error                      { return nil }
+
+// A record is what became of an exchange.
+type record struct {
+	exchange.Core
+	name, summary string
+	attributes    map[string]string
+	trace         string
+}
+
+// A result is all that a conversation gave.
+type result struct {
+	records []record
+	losses  string // reasons that were counted
+}
+
+// Process, Tick and Emit implement engine.Sink.
+func (r *result) Process(exchange.Process) {}
+func (r *result) Tick(stream.Time, int64)  {}
+func (r *result) Emit(x exchange.Exchange) {
+	c := x.Base()
+	rec := record{Core: *c, name: x.SpanName(), summary: string(x.Summary(nil)), attributes: make(map[string]string)}
+	m := pcommon.NewMap()
+	x.Attributes(m)
+	for k, v := range m.All() {
+		if _, twice := rec.attributes[k]; twice {
+			rec.name += " " + k + " TWICE"
+		}
+		text := v.AsString()
+		if v.Type() == pcommon.ValueTypeStr {
+			text = fmt.Sprintf("%q", text)
+		}
+		rec.attributes[k] = text
+	}
+	if t := &c.Trace; !t.ID.IsEmpty() {
+		rec.trace = fmt.Sprintf("%v-%v-%02x %s", t.ID, t.Parent, t.Flags, t.State)
+	}
+	rec.Endpoint, rec.Trace = nil, exchange.Trace{}
+	r.records = append(r.records, rec)
+}
+
+// String returns the exchanges as a person would check them.
+func (r *result) String() string {
+	var b strings.Builder
+	for i := range r.records {
+		r.records[i].write(&b)
+	}
+	if r.losses != "" {
+		fmt.Fprintf(&b, "counted: %s\n", r.losses)
+	}
+	return b.String()
+}
+
+func (r *record) write(b *strings.Builder) {
+	fmt.Fprintf(b, "%s %v %v..%v\n", r.name, r.Outcome, time.Duration(r.Start-epoch), time.Duration(r.End-epoch))
+	for _, k := range slices.Sorted(maps.Keys(r.attributes)) {
+		fmt.Fprintf(b, "    %s: %s\n", k, r.attributes[k])
+	}
+	if r.ErrorType != "" {
+		fmt.Fprintf(b, "    error.type: %q\n", r.ErrorType)
+	}
+	if r.Truncated {
+		b.WriteString("    truncated\n")
+	}
+	if r.trace != "" {
+		fmt.Fprintf(b, "    trace: %s\n", r.trace)
+	}
+	fmt.Fprintf(b, "    summary: %s\n", r.summary)
+}
+
+// play runs a conversation through the engine, at one end.
+func play(p protocol.Protocol, src *player, sink engine.Sink) (*engine.Engine, error) {
+	e := engine.New(engine.Settings{
+		Source: src, Protocols: []protocol.Protocol{p}, Sink: sink,
+		RequestTimeout: time.Hour, MaxConnections: 8,
+	})
+	return e, e.Run()
+}
+
+// playOnce plays steps and returns what they gave.
+func playOnce(p protocol.Protocol, steps []step, side stream.Side, joined bool) (*result, error) {
+	r := new(result)
+	e, err := play(p, &player{steps: steps, side: side, joined: joined}, r)
+	if err != nil {
+		return nil, err
+	}
+	if st := e.Stats(); st.OpenExchanges != 0 || st.Connections != 0 {
+		return nil, fmt.Errorf("after the end: %+v", st)
+	}
+	var total uint64
+	e.Exchanges(func(_ string, _ exchange.Outcome, n uint64) { total += n })
+	if total != uint64(len(r.records)) {
+		return nil, fmt.Errorf("%d exchanges counted, %d emitted", total, len(r.records))
+	}
+	var counted []string
+	add := func(reason string, n uint64) { counted = append(counted, fmt.Sprintf("%s=%d", reason, n)) }
+	e.Losses(add)
+	e.Ignored(add)
+	slices.Sort(counted)
+	r.losses = strings.Join(counted, " ")
+	return r, nil
+}

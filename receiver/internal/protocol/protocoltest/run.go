@@ -1,0 +1,321 @@
+// Package protocoltest checks a protocol against recorded conversations: what
+// they give is written beside them, however they are cut the same comes out,
+// and whatever is lost of them nothing false does.
+package protocoltest
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"testing"
+
+	"github.com/perisco-io/perisco/receiver/internal/exchange"
+	"github.com/perisco-io/perisco/receiver/internal/protocol"
+	"github.com/perisco-io/perisco/receiver/internal/stream"
+)
+
+var (
+	update = flag.Bool("update", false, "write what the conversations give into their files")
+	seed   = flag.Uint64("seed", 1, "of the random cuts and losses; 0 takes a new one")
+)
+
+// Sections of a file. What a conversation gives stands in one for each end.
+const conversation = "conversation"
+
+// secret stands in conversations where credentials do.
+const secret = "hidden"
+
+var sections = [2]string{stream.Client: "seen by the client", stream.Server: "seen by the server"}
+
+// root is where the repository begins, from the folder of a protocol.
+const root = "../../../.."
+
+// A file is a conversation on disk.
+type file struct {
+	path string
+	*archive
+	*Conversation
+}
+
+func load(t testing.TB, name string) []file {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(root, "testdata", name, "*.txtar"))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("conversations of %s: %v, %d found", name, err, len(paths))
+	}
+	var all []file
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := parseArchive(string(text))
+		c, err := parseConversation(a.sections[conversation])
+		if err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		all = append(all, file{path, a, c})
+	}
+	return all
+}
+
+// Run checks p against the conversations in testdata/name.
+func Run(t *testing.T, p protocol.Protocol, name string) {
+	if *seed == 0 {
+		*seed = rand.Uint64()
+	}
+	t.Logf("seed %d", *seed)
+	for _, f := range load(t, name) {
+		t.Run(strings.TrimSuffix(filepath.Base(f.path), ".txtar"), func(t *testing.T) {
+			for side := stream.Client; side <= stream.Server; side++ {
+				c := checker{t: t, protocol: p, file: f, side: side, random: rand.New(rand.NewPCG(*seed, uint64(side)))}
+				c.golden()
+				c.cuts()
+				c.limits()
+				c.drops()
+			}
+			allocations(t, p, f)
+		})
+	}
+	if *update {
+		t.Log("conversations rewritten: read the difference")
+	}
+}
+
+// A checker looks at one conversation from one end.
+type checker struct {
+	t        *testing.T
+	protocol protocol.Protocol
+	file
+	side   stream.Side
+	random *rand.Rand
+	whole  *result
+}
+
+func (c *checker) play(steps []step) *result {
+	c.t.Helper()
+	r, err := playOnce(c.protocol, steps, c.side, c.Joined)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for i := range r.records {
+		rec := &r.records[i]
+		if rec.Outcome == exchange.Open || rec.End < rec.Start || rec.Active > rec.End {
+			c.t.Errorf("%s: %v, %d..%d, active %d", rec.summary, rec.Outcome, rec.Start, rec.End, rec.Active)
+		}
+	}
+	return r
+}
+
+// golden compares with what the file says.
+func (c *checker) golden() {
+	c.t.Helper()
+	c.whole = c.play(c.steps)
+	got, section := c.whole.String(), sections[c.side]
+	if strings.Contains(got, secret) {
+		c.t.Errorf("a secret got out:\n%s", got)
+	}
+	if *update {
+		c.set(section, got)
+		if err := os.WriteFile(c.path, []byte(c.archive.String()), 0o644); err != nil {
+			c.t.Fatal(err)
+		}
+		return
+	}
+	if want := c.sections[section]; got != want {
+		c.t.Errorf("%s:\n%s\nwant:\n%s", section, got, want)
+	}
+}
+
+// sound reports whether nothing was lost or senseless in the conversation as
+// it is. Elsewhere a write's beginning decides where sense begins again, and
+// cutting writes moves it.
+func (c *checker) sound() bool {
+	return c.whole.losses == "" || c.whole.losses == "upgraded=1"
+}
+
+// cuts divides every write further, which must change nothing.
+func (c *checker) cuts() {
+	c.t.Helper()
+	for _, size := range []int{1, 9, 1460, 4 << 10, 0, 0, 0, 0} {
+		var steps []step
+		for _, s := range c.steps {
+			for {
+				n := size
+				if n == 0 {
+					n = 1 + c.random.IntN(200)
+				}
+				if s.kind != send || n >= len(s.data) {
+					break
+				}
+				piece := s
+				piece.data, piece.missing = s.data[:n], 0
+				steps = append(steps, piece)
+				s.data = s.data[n:]
+			}
+			steps = append(steps, s)
+		}
+		r := c.play(steps)
+		if got, want := r.String(), c.whole.String(); c.sound() && got != want {
+			c.t.Errorf("%s, cut to pieces of %d:\n%s\nwant:\n%s", sections[c.side], size, got, want)
+		}
+	}
+}
+
+// limits leaves out what is behind the first bytes of each write.
+func (c *checker) limits() {
+	c.t.Helper()
+	for _, limit := range []int{0, 1, 10, 17, 50, 100, 200, 512, 1 << 10, 4 << 10} {
+		steps := append([]step(nil), c.steps...)
+		for i := range steps {
+			if s := &steps[i]; len(s.data) > limit {
+				s.missing += int64(len(s.data) - limit)
+				s.data = s.data[:limit]
+			}
+		}
+		c.subset(c.play(steps), fmt.Sprintf("captured up to %d bytes a write", limit), steps)
+	}
+}
+
+// drops leaves out whole events, and parts of others.
+func (c *checker) drops() {
+	c.t.Helper()
+	for round := range 100 {
+		odds := 2 + c.random.IntN(8)
+		steps := append([]step(nil), c.steps...)
+		for i := range steps {
+			s := &steps[i]
+			switch {
+			case s.kind != send:
+			case c.random.IntN(odds) == 0:
+				s.lost = true
+			case c.random.IntN(odds) == 0:
+				n := c.random.IntN(len(s.data) + 1)
+				s.missing += int64(len(s.data) - n)
+				s.data = s.data[:n]
+			}
+		}
+		c.subset(c.play(steps), fmt.Sprintf("loss %d", round), steps)
+	}
+}
+
+// subset checks that r, of which something was lost, says nothing that the
+// whole conversation does not say: each of its exchanges is one of the whole
+// one's, with the same answer or none.
+func (c *checker) subset(r *result, how string, steps []step) {
+	c.t.Helper()
+	if !c.sound() || c.Whole || c.t.Failed() {
+		return
+	}
+	whole := c.whole.records
+	taken := make([]int, len(whole)) // by which of r, plus one
+	var find func(i int, tried []bool) bool
+	find = func(i int, tried []bool) bool {
+		for w := range whole {
+			if tried[w] || !r.records[i].within(&whole[w]) {
+				continue
+			}
+			tried[w] = true
+			if taken[w] == 0 || find(taken[w]-1, tried) {
+				taken[w] = i + 1
+				return true
+			}
+		}
+		return false
+	}
+	for i := range r.records {
+		if c.whole.losses != "" && r.records[i].Start > whole[len(whole)-1].End {
+			continue // inside a tunnel, whose beginning was lost
+		}
+		if !find(i, make([]bool, len(whole))) {
+			lossy := Conversation{Joined: c.Joined, steps: steps}
+			for j, s := range lossy.steps {
+				if s.lost {
+					lossy.steps[j].missing += int64(len(s.data))
+					lossy.steps[j].data = nil
+				}
+			}
+			c.t.Errorf("%s, %s: made up:\n%s\nof:\n%s\nfrom\n%s", sections[c.side], how, r, c.whole, lossy.String())
+			return
+		}
+	}
+}
+
+// within reports whether r can be what is left of w.
+func (r *record) within(w *record) bool {
+	if r.Start != w.Start || !strings.HasPrefix(w.trace, r.trace) || r.name != w.name {
+		return false
+	}
+	for k, v := range r.attributes {
+		if w.attributes[k] != v {
+			return false
+		}
+	}
+	switch r.Outcome {
+	case exchange.Lost, exchange.Evicted:
+		return r.ErrorType == ""
+	case w.Outcome:
+		if r.ErrorType != w.ErrorType {
+			return false
+		}
+	case exchange.Answered:
+		if !r.Truncated {
+			return false
+		}
+	default:
+		return false
+	}
+	return r.Truncated || len(r.attributes) == len(w.attributes)
+}
+
+// quiet is a sink that only counts.
+type quiet struct {
+	result
+	n int
+}
+
+func (q *quiet) Emit(x exchange.Exchange) {
+	if x.Base().Outcome == exchange.Answered {
+		q.n++
+	}
+}
+
+// allocations checks that more of the same needs no more memory, for those
+// conversations that can go on on one connection.
+func allocations(t *testing.T, p protocol.Protocol, f file) {
+	if raceEnabled {
+		return // sync.Pool forgets on purpose
+	}
+	var steps []step
+	for _, s := range f.steps {
+		if s.kind == send {
+			steps = append(steps, s)
+		}
+	}
+	run := func(rounds int) (exchanges int, sound bool) {
+		var q quiet
+		e, err := play(p, &player{steps: steps, side: stream.Server, rounds: rounds, data: make([]byte, 0, 1<<20)}, &q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sound = true
+		add := func(string, uint64) { sound = false }
+		e.Losses(add)
+		e.Ignored(add)
+		return q.n, sound
+	}
+	once, _ := run(1)
+	if n, sound := run(3); !sound || n != 3*once || n == 0 {
+		return
+	}
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // it would empty the pools
+	few := testing.AllocsPerRun(3, func() { run(50) })
+	many := testing.AllocsPerRun(3, func() { run(250) })
+	if more := many - few; more > 2 { // the tables double once more
+		t.Errorf("%v allocations for 200 rounds of %d exchanges", more, once)
+	}
+}
