@@ -45,13 +45,17 @@ type Event struct {
 
 	Len  uint32 // bytes moved
 	Data []byte // the first of them that were captured; valid until the next call of Next
-	// Missing says why len(Data) < Len. Empty otherwise. One of a few tokens.
+	// Missing says why len(Data) < Len. Empty otherwise. One of a few tokens;
+	// the kernel's are those of enum missing in bpf/event.h. Such an event is
+	// no loss: Losses does not count it.
 	Missing string
 
-	Local, Peer netip.AddrPort // never IPv4-mapped
-	PID         uint32         // process that moved the bytes; only for Data
-	Start       uint64         // when it started, nanoseconds since boot
-	Comm        [16]byte       // its short name
+	// Never IPv4-mapped. Of an accepted MPTCP connection Peer is not yet known
+	// when it is Opened: 0.0.0.0:0 or [::]:0.
+	Local, Peer netip.AddrPort
+	PID         uint32   // process that moved the bytes; only for Data
+	Start       uint64   // when it started, nanoseconds since boot
+	Comm        [16]byte // its short name
 }
 
 // A Source yields what was seen of some connections, in the order in which it
@@ -65,13 +69,16 @@ type Source interface {
 	// SetDeadline bounds the waiting of Next. The zero time lifts it.
 	SetDeadline(t time.Time)
 	// Skip asks not to copy the bytes of one direction of a flow (out: those
-	// that the observed end sends) before sequence number until. Their events
-	// still come, without Data. Best effort.
+	// that the observed end sends) before sequence number until, which is less
+	// than 1 GiB ahead. Their events still come, without Data. A later call
+	// replaces it; one with the current position takes it back. Best effort:
+	// other flows may displace it, and events on their way have their Data.
 	Skip(id FlowID, out bool, until uint32)
-	// Ignore asks for no more Data of a flow. Best effort.
+	// Ignore asks for no more Data events of a flow; others still come. Best
+	// effort as Skip is: ask again when some come nevertheless.
 	Ignore(id FlowID)
 	// Losses reports, for each reason, how many events were lost before they
-	// reached Next, since the source was opened.
+	// reached Next, since the source was opened. Nothing once closed.
 	Losses(yield func(reason string, events uint64))
 	// Epoch is what to add to a stream.Time to get nanoseconds since 1970 UTC.
 	// It changes as clocks are set; ask again now and then.

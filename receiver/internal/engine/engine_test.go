@@ -240,7 +240,7 @@ func TestConversations(t *testing.T) {
 					client("?b\n").server("!0\n").client("?c\n").server("!0\n").close()
 			},
 			want:   []string{"server a lost", "server b lost", "server c answered"},
-			losses: "answer_without_request=1 bytes_not_captured=1 sequence_gap=1",
+			losses: "answer_without_request=1 message_cut_by_sequence_gap=1 sequence_gap=1",
 		},
 		{
 			name: "the last answer was lost, which shows when the connection ends",
@@ -248,7 +248,7 @@ func TestConversations(t *testing.T) {
 				s.flow(1, stream.Server).open().client("?a\n").unseen(stream.Server, 3).close()
 			},
 			want:   []string{"server a lost"},
-			losses: "bytes_not_captured=1 sequence_gap=1",
+			losses: "message_cut_by_sequence_gap=1 sequence_gap=1",
 		},
 		{
 			name:   "a FIN that was counted is no loss",
@@ -270,7 +270,7 @@ func TestConversations(t *testing.T) {
 				s.flow(1, stream.Server).open().unseen(stream.Client, 3).server("!0\n").client("?b\n").server("!0\n").close()
 			},
 			want:   []string{"server b answered"},
-			losses: "answer_without_request=1 bytes_not_captured=1 sequence_gap=1",
+			losses: "answer_without_request=1 message_cut_by_sequence_gap=1 sequence_gap=1",
 		},
 		{
 			name: "bytes that were told twice count once",

@@ -47,6 +47,7 @@ type half struct {
 	known   bool   // next is
 	seen    bool   // bytes have come, so next is not merely inferred
 	skipped bool   // skip is in force
+	missing string // why bytes were missing when some last were
 }
 
 // handle takes one event.
@@ -180,13 +181,13 @@ func (e *Engine) data(f *flow, ev *capture.Event) {
 	peer := &f.halves[sender.Peer()]
 	if !ev.Sequenced {
 		c.Ack = peer.buf.End()
-		e.feed(f, sender, c)
+		e.feed(f, sender, c, ev.Missing)
 		f.halves[f.sender(ev.Out)].buf.Settle()
 		return
 	}
 	c.Ack = peer.position(ev.Ack)
 	if e.align(f, sender, ev, &c) {
-		e.feed(f, sender, c)
+		e.feed(f, sender, c, ev.Missing)
 		// The protocol may have corrected who is who.
 		h := &f.halves[f.sender(ev.Out)]
 		e.skip(f, h, ev.Out)
@@ -212,7 +213,7 @@ func (e *Engine) gap(f *flow, sender stream.Side, missing int64, now stream.Time
 	if c.At == 0 {
 		c.At = now
 	}
-	e.feed(f, sender, c)
+	e.feed(f, sender, c, sequenceGap)
 }
 
 // catchUp brings both sides to where they were when the connection, or one
@@ -265,18 +266,26 @@ func (e *Engine) align(f *flow, sender stream.Side, ev *capture.Event, c *stream
 }
 
 // feed appends c to what side sent and lets the protocol have it. Whatever was
-// lost is known to the protocol when feed returns.
-func (e *Engine) feed(f *flow, side stream.Side, c stream.Chunk) {
+// lost is known to the protocol when feed returns. why tells why bytes of c are
+// missing, if any are.
+func (e *Engine) feed(f *flow, side stream.Side, c stream.Chunk, why string) {
 	if f.opaque {
 		return
 	}
-	lost := f.halves[side].buf.Feed(c)
-	if f.conn == nil {
+	h := &f.halves[side]
+	lost := h.buf.Feed(c)
+	if lost && f.conn != nil {
+		e.lost(f, side, stream.ErrHole, c.At) // the hole before c
+	}
+	if c.Missing > 0 {
+		h.missing = why
+	}
+	switch {
+	case f.opaque:
+		return
+	case f.conn == nil:
 		e.detect(f, lost)
 		return
-	}
-	if lost {
-		e.lost(f, side, stream.ErrHole, c.At)
 	}
 	e.parse(f, side)
 	if side == stream.Client && f.early {
@@ -335,7 +344,11 @@ func (e *Engine) unasked(f *flow, at stream.Time) {
 
 // lost tells the protocol that what side had sent is gone.
 func (e *Engine) lost(f *flow, side stream.Side, why error, at stream.Time) {
-	e.stats.loseBy(why)
+	if why == stream.ErrHole {
+		e.stats.lose(notCaptured + f.halves[side].missing)
+	} else {
+		e.stats.loseBy(why)
+	}
 	f.whole = false
 	if err := f.conn.Lost(side, at); err != nil {
 		e.stats.loseBy(err)

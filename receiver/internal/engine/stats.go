@@ -8,7 +8,6 @@ import (
 
 	"github.com/perisco-io/perisco/receiver/internal/exchange"
 	"github.com/perisco-io/perisco/receiver/internal/protocol"
-	"github.com/perisco-io/perisco/receiver/internal/stream"
 )
 
 // Reasons for which the engine loses something.
@@ -18,7 +17,7 @@ const (
 	connectionEvicted = "connection_evicted" // more connections than allowed
 	unaskedAnswer     = "answer_without_request"
 	unpaired          = "answers_unpaired"
-	notCaptured       = "bytes_not_captured" // that a parser needed
+	notCaptured       = "message_cut_by_" // bytes were missing that a parser needed; capture.Event.Missing follows, or sequenceGap
 )
 
 // maxReasons bounds the reasons that protocols can add.
@@ -118,8 +117,6 @@ func (s *stats) lose(reason string) {
 // loseBy counts a loss by the text of an error.
 func (s *stats) loseBy(err error) {
 	switch err {
-	case stream.ErrHole:
-		s.lose(notCaptured)
 	case protocol.ErrEarly:
 		s.lose(unaskedAnswer)
 	case protocol.ErrUnpaired:

@@ -76,6 +76,9 @@ func (p *player) Next(e *capture.Event) error {
 		p.data = append(p.data[:0], s.data...)
 		e.Data = p.data
 		e.Len = uint32(int64(len(s.data)) + s.missing)
+		if s.missing > 0 {
+			e.Missing = "limit"
+		}
 		p.seq[s.side] += e.Len
 		if s.lost {
 			return p.Next(e)

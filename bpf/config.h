@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+// Knobs that user space sets: constants before the program is loaded, the
+// others at any time.
+#pragma once
+
+// Most bytes copied of one read or write; 256 at the least, and no more than
+// this default. With COPY_STEP behind them they must fit a per-CPU value,
+// which is 32 KiB at the most (PCPU_MIN_UNIT_SIZE).
+#define PAYLOAD_BYTES (16 << 10)
+volatile const u32 max_payload_bytes = PAYLOAD_BYTES;
+
+// Unread bytes, a power of two, with every multiple of which the reader is
+// woken; until then it comes by its own deadline. 64 KiB is some 100 requests
+// of 500 bytes: a wake-up for each event tripled the cost of capture, one for
+// so many is lost in it. And it is 1/128 of the default ring, which leaves the
+// reader the time to come.
+volatile const u32 wakeup_bytes = 64 << 10;
+
+// Process whose data is not reported: user space itself, once it has learned
+// its number in the first pid namespace. 0: none.
+volatile u32 exclude_tgid = 0;

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+// The seam: what kernel and user space share. The Go types are made from these
+// (bpf2go -type), and the tokens that name losses and gaps to the user are the
+// names below, in lower case and without their prefix.
+#pragma once
+
+enum kind : u8 {
+	KIND_DATA,
+	KIND_OPENED,
+	KIND_ENDED,
+	KIND_CLOSED,
+};
+
+// Which end of the connection the socket is.
+enum role : u8 {
+	ROLE_CLIENT,
+	ROLE_SERVER,
+};
+
+enum flag : u8 {
+	FLAG_OUT = 1 << 0,       // the observed end sent; else it received
+	FLAG_RESET = 1 << 1,     // KIND_CLOSED: aborted, not ended
+	FLAG_SEQUENCED = 1 << 2, // seq and ack are valid
+	FLAG_OPENED = 1 << 3,    // role is known from the opening; else it is a guess
+};
+
+// Why captured_bytes < len_bytes.
+enum missing : u8 {
+	MISSING_NONE,
+	MISSING_LIMIT,       // longer than max_payload_bytes
+	MISSING_SKIPPED,     // user space does not want them
+	MISSING_DISCARDED,   // read with MSG_TRUNC: never copied to the reader either
+	MISSING_FAULT,       // the buffer was not in memory
+	MISSING_SEGMENTS,    // in more pieces than COPY_STEPS
+	MISSING_MMSG,        // sendmmsg, recvmmsg: which of the messages is not known
+	MISSING_SPLICE,      // sendfile, splice: they were never in user memory
+	MISSING_ASYNC,       // moved outside a syscall: io_uring, or the kernel itself
+	MISSING_COMPAT_TASK, // by a 32-bit task, whose syscalls are not decoded
+	MISSING_SYSCALL,     // by a syscall on something else, or one that is not decoded
+};
+
+// One event, followed by captured_bytes of payload.
+struct event {
+	u64 flow;     // socket cookie, or address (flow_of)
+	u64 time_ns;  // CLOCK_BOOTTIME
+	u64 start_ns; // KIND_DATA: CLOCK_BOOTTIME when the process started
+	// TCP sequence numbers: of the first byte moved, for other kinds of the
+	// next one; and of the next byte of the other direction. FINs not counted.
+	u32 seq;
+	u32 ack;
+	u32 len_bytes;      // moved
+	u32 captured_bytes; // the first of them, which follow
+	u32 tgid;           // KIND_DATA: process, by its number in the first pid namespace
+	u8 local_addr[16];  // IPv4 as ::ffff:a.b.c.d
+	u8 peer_addr[16];
+	char comm[TASK_COMM_LEN]; // KIND_DATA: of the process's first thread
+	u16 local_port;           // host byte order
+	u16 peer_port;
+	enum kind kind;
+	enum role role;
+	enum missing missing;
+	enum flag flags;
+	u32 pad;
+};
+_Static_assert(sizeof(struct event) == 104, "no hidden padding, a multiple of 8");
+
+// What user space asks for one flow, see maps.h. A word is a tag in the upper
+// half, the flow's number without the bits that choose its slot, plus one; and
+// a value in the lower half. One aligned word is read and written at once.
+struct policy {
+	u64 skip_out; // value: copy nothing of what is sent before this sequence number
+	u64 skip_in;  // the same of what is received
+	u64 ignore;   // no value: report no data at all
+};
+_Static_assert(sizeof(struct policy) == 24, "three words");
+
+// What became of events that never reached the ring.
+enum loss {
+	LOSS_RING_FULL_DATA,  // a read or write, while the ring was full
+	LOSS_RING_FULL_STATE, // an opening, end or close, while the ring was full
+	LOSS_IGNORED,         // a read or write of a flow that user space ignores
+};
+#define LOSSES (LOSS_IGNORED + 1)

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+#pragma once
+
+// A step of a copy moves at most so many bytes: a fault costs no more than
+// these, and so the buffer behind PAYLOAD_BYTES need not be longer.
+#define COPY_STEP (4 << 10)
+// Steps of one copy: 4 for a whole payload, 60 for more segments. A response
+// head and its body are 2 to 8; nginx writes 64 at the most (NGX_IOVS_PREALLOCATE).
+// Each costs the verifier 300 to 450 instructions.
+#define COPY_STEPS 64
+
+// One event under construction, and how far its copy has come: kept in a map
+// because the verifier forgets what it knew of memory, and so need not look
+// at every combination of earlier steps.
+struct scratch {
+	struct event event;
+	u8 payload[PAYLOAD_BYTES + COPY_STEP];
+	struct iovec segment; // rest of the segment being copied
+	u64 next;             // index of the segment after it
+};
+
+// events -> user space: every event, in one order for all CPUs. Written by all
+// programs, read by capture. User space sets the size.
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 8 << 20);
+} events SEC(".maps");
+
+// program (enum slot) -> its scratch. One for each program, because one can
+// interrupt another; the same never does on one CPU (bpf_prog.active).
+enum slot { SLOT_SEND, SLOT_RECV, SLOTS };
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SLOTS);
+	__type(key, u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+// socket -> what was seen of its connection. Written when it opens and ends,
+// read by every event of it, deleted by the kernel with the socket. As large
+// as there are connections.
+struct connection {
+	enum role role; // valid if opened
+	bool opened;
+	bool end_read; // by the application
+	bool fin_sent; // counted in tcp_sock.write_seq
+	bool closed;   // KIND_CLOSED is due when the socket goes
+	bool reset;    // with FLAG_RESET
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct connection);
+} connections SEC(".maps");
+
+static __always_inline struct connection *connection_of(struct sock *sk)
+{
+	return bpf_sk_storage_get(&connections, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+}
+
+// network namespace and port -> 1 where a socket listened when capture began.
+// Written by the iterator, read for connections older than that, never
+// deleted. A full node has some 100 pods with a few ports each; beyond 4,096
+// a server end may be taken for a client's. 300 KiB.
+struct listener {
+	u32 netns; // inode number
+	u32 port;  // host byte order
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4 << 10);
+	__type(key, struct listener);
+	__type(value, u8);
+} listeners SEC(".maps");
+
+// low bits of a flow -> what user space asks for it. Written by user space
+// through its mapping; skips that are over are deleted here. Nothing else is:
+// a flow that meets another's words does not find its tag, and is copied. Two
+// busy flows in one slot cost CPU time, nothing else; with 65,536 slots that
+// is one in 13 of 5,000 flows, for 1.5 MiB.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 64 << 10);
+	__type(key, u32);
+	__type(value, struct policy);
+} policies SEC(".maps");
+#define POLICY_BITS 16
+
+// low bits of a tgid -> which process was seen there last (process_word).
+// Written with every first data of a process, never deleted. Two busy
+// processes in one slot cost wake-ups, nothing else: with 16,384 slots one in
+// 16 of 1,000 processes, for 128 KiB.
+#define PROCESSES (16 << 10)
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PROCESSES);
+	__type(key, u32);
+	__type(value, u64);
+} processes SEC(".maps");
+
+// enum loss -> events lost so. Counted up here, summed by user space.
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, LOSSES);
+	__type(key, enum loss);
+	__type(value, u64);
+} losses SEC(".maps");
+
+static __always_inline void count(enum loss why)
+{
+	u64 *events_lost = bpf_map_lookup_elem(&losses, &why);
+	if (events_lost)
+		*events_lost += 1;
+}

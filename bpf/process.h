@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+// What an event says of the process that runs.
+#pragma once
+
+static __always_inline u32 current_tgid(void)
+{
+	return bpf_get_current_pid_tgid() >> 32;
+}
+
+// Fills in the process, and reports whether it is new here.
+static __always_inline bool fill_process(struct event *e)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *leader = task->group_leader;
+	e->tgid = current_tgid();
+	e->start_ns = leader->start_boottime;
+	bpf_probe_read_kernel(&e->comm, sizeof(e->comm), &leader->comm);
+
+	u32 slot = e->tgid & (PROCESSES - 1);
+	u64 word = e->start_ns ^ e->tgid;
+	u64 *last = bpf_map_lookup_elem(&processes, &slot);
+	if (!last || *last == word)
+		return false;
+	*last = word;
+	return true;
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+// What an event says of its socket.
+#pragma once
+
+static __always_inline bool is_tcp(struct sock *sk)
+{
+	u16 family = sk->__sk_common.skc_family;
+	u16 protocol = sk->sk_protocol;
+	return (family == AF_INET || family == AF_INET6) &&
+	       (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
+}
+
+// Names a connection: its cookie, unique while the machine is up. A socket
+// accepted by MPTCP has the cookie of its listener, if that ever had one (ss
+// gives it one); there the address, unique while the socket is.
+static __always_inline u64 flow_of(struct sock *sk)
+{
+	u64 address = 0;
+	if (sk->sk_protocol != IPPROTO_MPTCP)
+		return bpf_get_socket_cookie(sk);
+	bpf_probe_read_kernel(&address, sizeof(address), &sk); // copied, it is a number
+	return address;
+}
+
+// The next byte that the application writes. write_seq counts the FIN, too.
+static __always_inline u32 next_out(struct tcp_sock *tcp, const struct connection *c)
+{
+	return tcp->write_seq - (c && c->fin_sent);
+}
+
+#define SOCK_FLAG(sk, flag) \
+	((sk)->__sk_common.skc_flags >> bpf_core_enum_value(enum sock_flags, flag) & 1)
+
+// The next byte that the application reads. tcp_recvmsg_locked() counts the
+// FIN in copied_seq with the last bytes before it, if they came together;
+// tcp_fin() has then set SOCK_DONE.
+static __always_inline u32 next_in(struct sock *sk, struct tcp_sock *tcp)
+{
+	u32 copied = tcp->copied_seq;
+	return copied - (SOCK_FLAG(sk, SOCK_DONE) && copied == tcp->rcv_nxt);
+}
+
+static __always_inline void fill_sequence(struct event *e, struct sock *sk, struct tcp_sock *tcp,
+					  const struct connection *c)
+{
+	u32 out = next_out(tcp, c), in = next_in(sk, tcp);
+	if (e->flags & FLAG_OUT) {
+		e->seq = out - e->len_bytes;
+		e->ack = in;
+	} else {
+		e->seq = in - e->len_bytes;
+		e->ack = out;
+	}
+	e->flags |= FLAG_SEQUENCED;
+}
+
+static __always_inline void fill_v4(u8 addr[16], u32 v4)
+{
+	u32 *words = (u32 *)addr;
+	words[2] = bpf_htonl(0xffff);
+	words[3] = v4;
+}
+
+static __always_inline void fill_v6(u8 addr[16], const struct in6_addr *v6)
+{
+	u32 *words = (u32 *)addr;
+	for (int i = 0; i < 4; i++)
+		words[i] = v6->in6_u.u6_addr32[i];
+}
+
+// A connection that was open before us belongs to the server if its port is
+// one that was listened on: wrong for a client that had bound such a port.
+static __always_inline void fill_role(struct event *e, struct sock *sk, const struct connection *c)
+{
+	if (c && c->opened) {
+		e->role = c->role;
+		e->flags |= FLAG_OPENED;
+		return;
+	}
+	struct listener at = {
+		.netns = sk->__sk_common.skc_net.net->ns.inum,
+		.port = e->local_port,
+	};
+	e->role = bpf_map_lookup_elem(&listeners, &at) ? ROLE_SERVER : ROLE_CLIENT;
+}
+
+// Fills everything but the payload and the process. Every byte of e is set.
+static __always_inline void fill_socket(struct event *e, struct sock *sk, enum kind kind, u8 flags,
+					u32 len_bytes)
+{
+	__builtin_memset(e, 0, sizeof(*e));
+	e->kind = kind;
+	e->flags = flags;
+	e->len_bytes = len_bytes;
+	e->flow = flow_of(sk);
+	e->time_ns = bpf_ktime_get_boot_ns();
+	e->peer_port = bpf_ntohs(sk->__sk_common.skc_dport);
+	if (sk->__sk_common.skc_family == AF_INET) {
+		fill_v4(e->local_addr, sk->__sk_common.skc_rcv_saddr);
+		fill_v4(e->peer_addr, sk->__sk_common.skc_daddr);
+	} else {
+		fill_v6(e->local_addr, &sk->__sk_common.skc_v6_rcv_saddr);
+		fill_v6(e->peer_addr, &sk->__sk_common.skc_v6_daddr);
+	}
+	struct connection *c = bpf_sk_storage_get(&connections, sk, NULL, 0);
+	// An MPTCP socket has no sequence numbers but those of its subflows; and
+	// tcp_disconnect() begins new ones.
+	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
+	if (tcp) {
+		e->local_port = bpf_ntohs(tcp->inet_conn.icsk_inet.inet_sport);
+		if (e->peer_port)
+			fill_sequence(e, sk, tcp, c);
+	} else {
+		e->local_port = bpf_ntohs(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
+	}
+	fill_role(e, sk, c);
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+// Openings, ends and closes of connections. Often runs in a soft interrupt, so
+// the process is whichever was there.
+#pragma once
+
+// A TCP connection that carries an MPTCP one, which is seen itself.
+static __always_inline bool is_subflow(struct sock *sk)
+{
+	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
+	return tcp && bpf_core_field_exists(tcp->is_mptcp) && tcp->is_mptcp;
+}
+
+static __always_inline int opened(struct sock *sk, enum role role)
+{
+	struct connection *c = connection_of(sk);
+	if (c) {
+		c->role = role;
+		c->opened = true;
+	}
+	forget_policy(flow_of(sk)); // of a socket that was at this address before
+	return emit_state(sk, KIND_OPENED, FLAG_OUT);
+}
+
+static __always_inline int ended_out(struct sock *sk)
+{
+	emit_state(sk, KIND_ENDED, FLAG_OUT);
+	struct connection *c = connection_of(sk);
+	if (c)
+		c->fin_sent = true; // next comes tcp_send_fin()
+	return 0;
+}
+
+// For a receive that returned 0: the end of the stream, unless nothing was
+// asked for. Applications that see it again and again are told of once.
+static __always_inline int ended_in(struct sock *sk)
+{
+	if (!(sk->sk_shutdown & RCV_SHUTDOWN))
+		return 0;
+	struct connection *c = connection_of(sk);
+	if (c && c->end_read)
+		return 0;
+	if (c)
+		c->end_read = true;
+	return emit_state(sk, KIND_ENDED, 0);
+}
+
+static __always_inline int closed(struct sock *sk, int from)
+{
+	// Left without a FIN of ours, or with an error (tcp_reset, tcp_write_err).
+	bool no_fin = from == TCP_ESTABLISHED || from == TCP_CLOSE_WAIT;
+	bool error = sk->sk_err != 0;
+	enum flag flags = FLAG_OUT | (no_fin || error ? FLAG_RESET : 0);
+	// While the application holds the socket it can read what came before.
+	if (!SOCK_FLAG(sk, SOCK_DEAD) && !(no_fin && !error) && sk->sk_protocol == IPPROTO_TCP) {
+		struct connection *c = connection_of(sk);
+		if (c) {
+			c->closed = true;
+			c->reset = flags & FLAG_RESET;
+			return 0;
+		}
+	}
+	return emit_state(sk, KIND_CLOSED, flags);
+}
+
+// Runs before sk gets its new state.
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(state, struct sock *sk, int from, int to)
+{
+	if (!is_tcp(sk) || is_subflow(sk))
+		return 0;
+	switch (to) {
+	case TCP_ESTABLISHED:
+		if (from == TCP_SYN_SENT)
+			return opened(sk, ROLE_CLIENT);
+		if (from == TCP_SYN_RECV || from == TCP_LISTEN) // the latter: mptcp_sk_clone_init()
+			return opened(sk, ROLE_SERVER);
+		break;
+	case TCP_FIN_WAIT1:
+	case TCP_LAST_ACK:
+		if (from == TCP_ESTABLISHED || from == TCP_CLOSE_WAIT)
+			return ended_out(sk);
+		break;
+	case TCP_CLOSE:
+		if (from != TCP_SYN_SENT && from != TCP_SYN_RECV && from != TCP_LISTEN && from != TCP_CLOSE)
+			return closed(sk, from);
+	}
+	return 0;
+}
+
+// The last that is seen of a socket.
+SEC("tp_btf/tcp_destroy_sock")
+int BPF_PROG(destroy, struct sock *sk)
+{
+	struct connection *c = bpf_sk_storage_get(&connections, sk, NULL, 0);
+	if (c && c->closed)
+		emit_state(sk, KIND_CLOSED, FLAG_OUT | (c->reset ? FLAG_RESET : 0));
+	return 0;
+}

@@ -1,0 +1,139 @@
+package receiver
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+)
+
+// Bounds of the configuration.
+const (
+	minRingBuffer = 64 << 10 // bytes: some of the largest events
+	maxRingBuffer = 1 << 30  // bytes of kernel memory; a second of 1 GB/s, which no reader catches up with
+	minPayload    = 256      // bytes: less cuts most request heads
+	maxPayload    = 16 << 10 // bytes, what the BPF programs can copy at once
+	maxBatch      = 8192     // spans of 500 bytes fill the 4 MiB that gRPC servers accept by default
+	minTimeout    = time.Second
+)
+
+var _ component.Config = (*Config)(nil)
+
+// Config is the configuration of the receiver.
+type Config struct {
+	// ErrorMode says what happens if capturing cannot start.
+	ErrorMode ErrorMode `mapstructure:"error_mode"`
+	// Capture is the configuration of the kernel side.
+	Capture CaptureConfig `mapstructure:"capture"`
+	// Protocols says which protocols are recognised, and what is noted of them.
+	Protocols ProtocolsConfig `mapstructure:"protocols"`
+	// RequestTimeout ends an exchange of which nothing was seen for so long. It
+	// is emitted with error.type timeout.
+	RequestTimeout time.Duration `mapstructure:"request_timeout"`
+	// MaxConnections bounds the connections that are followed at a time. Beyond
+	// it the one that was quiet for longest is given up.
+	MaxConnections int `mapstructure:"max_connections"`
+	// Batch is how spans and log records are handed on.
+	Batch BatchConfig `mapstructure:"batch"`
+	// ProcPath is where the procfs of the host is mounted.
+	ProcPath string `mapstructure:"proc_path"`
+
+	_ struct{}
+}
+
+// Validate implements confmap.Validator.
+func (c *Config) Validate() error {
+	var errs []error
+	if c.RequestTimeout < minTimeout {
+		errs = append(errs, fmt.Errorf("request_timeout is %s: set it to %s or more, longer than the slowest answer worth waiting for", c.RequestTimeout, minTimeout))
+	}
+	if c.MaxConnections < 1 {
+		errs = append(errs, fmt.Errorf("max_connections is %d: set it to 1 or more, above the connections that are open at a time", c.MaxConnections))
+	}
+	if !filepath.IsAbs(c.ProcPath) {
+		errs = append(errs, fmt.Errorf("proc_path is %q: give the absolute path at which the procfs of the host is mounted, such as /proc", c.ProcPath))
+	}
+	return errors.Join(errs...)
+}
+
+// ErrorMode says what happens if capturing cannot start.
+type ErrorMode string
+
+// Error modes.
+const (
+	Propagate ErrorMode = "propagate" // the collector does not start
+	Ignore    ErrorMode = "ignore"    // the error is logged and the receiver stays idle
+)
+
+// Validate implements confmap.Validator.
+func (m ErrorMode) Validate() error {
+	if m != Propagate && m != Ignore {
+		return fmt.Errorf("%q is unknown: use %s to stop the collector when capturing cannot start, or %s to run without", string(m), Propagate, Ignore)
+	}
+	return nil
+}
+
+// CaptureConfig is the configuration of the kernel side.
+type CaptureConfig struct {
+	// RingBufferSize is the size in bytes of the buffer between kernel and
+	// collector: a power of two. What does not fit is lost, and counted.
+	RingBufferSize int `mapstructure:"ring_buffer_size"`
+	// MaxPayload is how many bytes of one read or write are copied at most.
+	MaxPayload int `mapstructure:"max_payload"`
+
+	_ struct{}
+}
+
+// Validate implements confmap.Validator.
+func (c *CaptureConfig) Validate() error {
+	var errs []error
+	if n := c.RingBufferSize; n < minRingBuffer || n > maxRingBuffer || n&(n-1) != 0 {
+		errs = append(errs, fmt.Errorf("ring_buffer_size is %d: set it to a power of two from %d to %d", n, minRingBuffer, maxRingBuffer))
+	}
+	if n := c.MaxPayload; n < minPayload || n > maxPayload {
+		errs = append(errs, fmt.Errorf("max_payload is %d: set it to a number of bytes from %d to %d", n, minPayload, maxPayload))
+	}
+	return errors.Join(errs...)
+}
+
+// BatchConfig is how spans and log records are handed on.
+type BatchConfig struct {
+	// Size is how many spans or log records a batch has at most.
+	Size int `mapstructure:"size"`
+	// Timeout is how long the first of a batch waits at most.
+	Timeout time.Duration `mapstructure:"timeout"`
+
+	_ struct{}
+}
+
+// Validate implements confmap.Validator.
+func (c *BatchConfig) Validate() error {
+	var errs []error
+	if c.Size < 1 || c.Size > maxBatch {
+		errs = append(errs, fmt.Errorf("size is %d: set it to a number of spans from 1 to %d", c.Size, maxBatch))
+	}
+	if c.Timeout <= 0 {
+		errs = append(errs, fmt.Errorf("timeout is %s: set it above 0, to the delay that is acceptable on a quiet machine", c.Timeout))
+	}
+	return errors.Join(errs...)
+}
+
+func createDefaultConfig() component.Config {
+	return &Config{
+		ErrorMode: Propagate,
+		Capture: CaptureConfig{
+			RingBufferSize: 8 << 20,
+			MaxPayload:     maxPayload,
+		},
+		Protocols:      defaultProtocols(),
+		RequestTimeout: 5 * time.Minute,
+		MaxConnections: 65536,
+		Batch: BatchConfig{
+			Size:    512,
+			Timeout: 200 * time.Millisecond,
+		},
+		ProcPath: "/proc",
+	}
+}

@@ -1,0 +1,102 @@
+package receiver
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/confmap"
+	"go.opentelemetry.io/collector/confmap/confmaptest"
+
+	"github.com/perisco-io/perisco/receiver/internal/metadata"
+	"github.com/perisco-io/perisco/receiver/internal/protocol/httpconv"
+)
+
+// loadConfig returns the configuration of testdata/config.yaml with the name.
+func loadConfig(t *testing.T, name string) (*Config, error) {
+	t.Helper()
+	all, err := confmaptest.LoadConf(filepath.Join("testdata", "config.yaml"))
+	require.NoError(t, err)
+	id := component.NewIDWithName(metadata.Type, name)
+	require.True(t, all.IsSet(id.String()), "testdata/config.yaml has no %s", id)
+	conf, err := all.Sub(id.String())
+	require.NoError(t, err)
+	cfg := createDefaultConfig().(*Config)
+	if err := conf.Unmarshal(cfg); err != nil {
+		return nil, err
+	}
+	return cfg, confmap.Validate(cfg)
+}
+
+func TestConfig(t *testing.T) {
+	for _, name := range []string{"", "mentioned"} {
+		cfg, err := loadConfig(t, name)
+		require.NoError(t, err)
+		require.Equal(t, createDefaultConfig(), cfg, "what is not set has its default")
+	}
+
+	cfg, err := loadConfig(t, "all")
+	require.NoError(t, err)
+	require.Equal(t, &Config{
+		ErrorMode: Ignore,
+		Capture:   CaptureConfig{RingBufferSize: 1 << 20, MaxPayload: 4096},
+		Protocols: ProtocolsConfig{"http": &protocolConfig[httpconv.Options]{
+			Enabled: true,
+			Options: httpconv.Options{
+				RequestHeaders:  []string{"x-request-id"},
+				ResponseHeaders: []string{"content-type", "server"},
+				BodySize:        true,
+				ClientUserAgent: true,
+			},
+		}},
+		RequestTimeout: 30 * time.Second,
+		MaxConnections: 1000,
+		Batch:          BatchConfig{Size: 100, Timeout: time.Second},
+		ProcPath:       "/host/proc",
+	}, cfg)
+}
+
+func TestConfigMistakes(t *testing.T) {
+	for name, want := range map[string][]string{
+		"none_enabled":            {"protocols: none is enabled: enable one, or remove the receiver"},
+		"unknown_key":             {"'capture' has invalid keys: ring_size"},
+		"unknown_protocol":        {`'protocols' protocol "smtp" is unknown: use http`},
+		"unknown_option":          {"'protocols' http: ", "has invalid keys: headers"},
+		"header_name":             {`protocols::http::options: "X-Request-Id" is not a header name in lower case`},
+		"header_with_credentials": {`protocols::http::options: header "set-cookie" carries credentials and is never recorded`},
+		"no_protocol_map":         {"'protocols' http: unexpected sub-config value kind"},
+		"error_mode":              {`error_mode: "panic" is unknown: use propagate to stop the collector when capturing cannot start, or ignore to run without`},
+		"ring_not_a_power":        {"capture: ring_buffer_size is 8000000: set it to a power of two from 65536 to 1073741824"},
+		"ring_too_small":          {"capture: ring_buffer_size is 32768: set it to a power of two"},
+		"ring_too_large":          {"capture: ring_buffer_size is 2147483648: set it to a power of two"},
+		"payload_too_small":       {"capture: max_payload is 255: set it to a number of bytes from 256 to 16384"},
+		"payload_too_large":       {"capture: max_payload is 16385: set it to a number of bytes from 256 to 16384"},
+		"request_timeout":         {"request_timeout is 0s: set it to 1s or more, longer than the slowest answer worth waiting for"},
+		"max_connections":         {"max_connections is 0: set it to 1 or more, above the connections that are open at a time"},
+		"batch_size":              {"batch: size is 0: set it to a number of spans from 1 to 8192"},
+		"batch_too_large":         {"batch: size is 8193: set it to a number of spans from 1 to 8192"},
+		"batch_timeout":           {"batch: timeout is 0s: set it above 0, to the delay that is acceptable on a quiet machine"},
+		"proc_path":               {`proc_path is "proc": give the absolute path at which the procfs of the host is mounted, such as /proc`},
+		"many_mistakes":           {"ring_buffer_size is 0", "max_payload is 0", "max_connections is -1", "size is -1", "timeout is -1s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := loadConfig(t, name)
+			require.Error(t, err)
+			for _, w := range want {
+				require.ErrorContains(t, err, w)
+			}
+		})
+	}
+}
+
+func TestConfigSurvivesMarshalling(t *testing.T) {
+	want, err := loadConfig(t, "all")
+	require.NoError(t, err)
+	conf := confmap.New()
+	require.NoError(t, conf.Marshal(want))
+	got := createDefaultConfig().(*Config)
+	require.NoError(t, conf.Unmarshal(got))
+	require.Equal(t, want, got)
+}

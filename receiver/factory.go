@@ -1,0 +1,39 @@
+package receiver
+
+import (
+	"context"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/receiver"
+
+	"github.com/perisco-io/perisco/receiver/internal/capture"
+	"github.com/perisco-io/perisco/receiver/internal/metadata"
+)
+
+// NewFactory returns the factory of the receiver.
+func NewFactory() receiver.Factory { return newFactory(openKernel) }
+
+// newFactory returns a factory of receivers that take their events from what
+// open returns.
+func newFactory(open opener) receiver.Factory {
+	all := instances{open: open}
+	return receiver.NewFactory(
+		metadata.Type,
+		createDefaultConfig,
+		receiver.WithTraces(func(_ context.Context, set receiver.Settings, cfg component.Config, next consumer.Traces) (receiver.Traces, error) {
+			return all.join(set, cfg.(*Config), consumers{traces: next})
+		}, metadata.TracesStability),
+		receiver.WithLogs(func(_ context.Context, set receiver.Settings, cfg component.Config, next consumer.Logs) (receiver.Logs, error) {
+			return all.join(set, cfg.(*Config), consumers{logs: next})
+		}, metadata.LogsStability),
+	)
+}
+
+// openKernel captures what this machine's processes send and receive.
+func openKernel(cfg *Config) (capture.Source, error) {
+	return capture.Open(capture.Options{
+		RingBytes:       cfg.Capture.RingBufferSize,
+		MaxPayloadBytes: cfg.Capture.MaxPayload,
+	})
+}

@@ -1,0 +1,75 @@
+//go:build linux && (amd64 || arm64)
+
+package capture
+
+import (
+	"errors"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/perisco-io/perisco/bpf"
+)
+
+var pingPong = register("requests of 500 bytes and answers of 4000", script{do: func(c, s *end) {
+	request, answer, buf := c.next(500), s.next(4000), make([]byte, 4000)
+	for range 20_000 {
+		_, err := unix.Write(c.fd, request)
+		must(err)
+		_, err = unix.Read(s.fd, buf)
+		must(err)
+		_, err = unix.Write(s.fd, answer)
+		must(err)
+		_, err = unix.Read(c.fd, buf)
+		must(err)
+	}
+	c.close()
+	s.close()
+}})
+
+// BenchmarkPrograms measures a run of each hook, by the kernel's own clock,
+// while events are read. Half of the payloads have 500 bytes, half 4000.
+func BenchmarkPrograms(b *testing.B) {
+	src := openKernel(b, Options{}, socklen)
+	stats, err := ebpf.EnableStats(uint32(unix.BPF_STATS_RUN_TIME))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer stats.Close()
+	hooks := []string{bpf.CaptureProgSocklenSend, bpf.CaptureProgSocklenRecv}
+	before := map[string]*ebpf.ProgramStats{}
+	for _, hook := range hooks {
+		before[hook], _ = src.(*kernel).programs.Programs[hook].Stats()
+	}
+	events := 0
+	for b.Loop() {
+		p := cast(b, pingPong)
+		go p.play()
+		for closed := 0; closed < 2; {
+			src.SetDeadline(time.Now().Add(50 * time.Millisecond))
+			var e Event
+			if err := src.Next(&e); errors.Is(err, os.ErrDeadlineExceeded) {
+				continue
+			} else if err != nil {
+				b.Fatal(err)
+			}
+			events++
+			if (e.Flow == p.client || e.Flow == p.server) && e.Kind == Closed {
+				closed++
+			}
+		}
+	}
+	for _, hook := range hooks {
+		after, err := src.(*kernel).programs.Programs[hook].Stats()
+		if err != nil {
+			b.Fatal(err)
+		}
+		runs := after.RunCount - before[hook].RunCount
+		b.ReportMetric(float64(after.Runtime-before[hook].Runtime)/float64(runs), "ns/"+hook)
+	}
+	b.ReportMetric(float64(events)/b.Elapsed().Seconds(), "events/s")
+	b.ReportMetric(float64(losses(src)["ring_full_data"]), "lost")
+}

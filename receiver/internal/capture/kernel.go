@@ -1,0 +1,198 @@
+//go:build linux && (amd64 || arm64)
+
+package capture
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/ringbuf"
+	"golang.org/x/sys/unix"
+
+	"github.com/perisco-io/perisco/bpf"
+)
+
+// kernel is the Source of everything that this machine's processes send and
+// receive over TCP.
+type kernel struct {
+	programs *programs
+	reader   *ringbuf.Reader
+	record   ringbuf.Record // the one Next handed out last
+	self     uint32         // own process, by its number in the first pid namespace
+	early    backlog        // came during the self-test
+
+	mu       sync.Mutex // guards what Close takes away under Skip, Ignore and Losses
+	policies *policies
+	closed   bool
+}
+
+var _ Source = (*kernel)(nil)
+
+// Open starts capture in the kernel and proves that it works. Events of the
+// calling process are left out.
+func Open(o Options) (Source, error) {
+	k, err := open(o, socklen)
+	if err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+func open(o Options, b backend) (_ *kernel, err error) {
+	spec, err := bpf.LoadCapture()
+	if err != nil {
+		return nil, fmt.Errorf("read program %s: %w", b.name, err)
+	}
+	if err := configure(spec, o); err != nil {
+		return nil, err
+	}
+	if err := b.check(); err != nil {
+		return nil, err
+	}
+	k := &kernel{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, k.Close())
+		}
+	}()
+	if k.programs, err = b.load(spec); err != nil {
+		return nil, err
+	}
+	if k.policies, err = mapPolicies(k.programs.Maps[bpf.CaptureMapPolicies]); err != nil {
+		return nil, err
+	}
+	if k.reader, err = ringbuf.NewReader(k.programs.Maps[bpf.CaptureMapEvents]); err != nil {
+		return nil, fmt.Errorf("map ring: %w", err)
+	}
+	// A connection opened before the first of these is old, and its listener
+	// found by the second; any other is seen opening.
+	if err := k.programs.attach(bpf.CaptureProgState, bpf.CaptureProgDestroy); err != nil {
+		return nil, err
+	}
+	if err := k.programs.findListeners(); err != nil {
+		return nil, err
+	}
+	if err := k.programs.attach(b.hooks...); err != nil {
+		return nil, err
+	}
+	if k.self, err = k.selfTest(); err != nil {
+		return nil, fmt.Errorf("self-test of program %s: %w", b.name, err)
+	}
+	if err := k.programs.Variables[bpf.CaptureVarExcludeTgid].Set(k.self); err != nil {
+		return nil, fmt.Errorf("exclude own process: %w", err)
+	}
+	return k, nil
+}
+
+// configure sets the knobs of bpf/config.h and the size of the ring.
+func configure(spec *ebpf.CollectionSpec, o Options) error {
+	var maxPayload uint32
+	if err := spec.Variables[bpf.CaptureVarMaxPayloadBytes].Get(&maxPayload); err != nil {
+		return err
+	}
+	if err := o.settle(int(maxPayload)); err != nil {
+		return err
+	}
+	var wakeup uint32
+	if err := spec.Variables[bpf.CaptureVarWakeupBytes].Get(&wakeup); err != nil {
+		return err
+	}
+	spec.Maps[bpf.CaptureMapEvents].MaxEntries = uint32(o.RingBytes)
+	return errors.Join(
+		spec.Variables[bpf.CaptureVarMaxPayloadBytes].Set(uint32(o.MaxPayloadBytes)),
+		// A ring must not fill up before its reader is woken.
+		spec.Variables[bpf.CaptureVarWakeupBytes].Set(min(wakeup, uint32(o.RingBytes/4))),
+	)
+}
+
+func (k *kernel) Next(e *Event) error {
+	for {
+		raw := k.early.next()
+		if raw == nil {
+			var err error
+			if raw, err = k.fetch(); err != nil {
+				return err
+			}
+		}
+		if err := decode(e, raw, k.programs.missing); err != nil {
+			return err
+		}
+		// Own data from before the kernel was told to leave it out.
+		if e.PID != k.self || e.Kind != Data {
+			return nil
+		}
+	}
+}
+
+// fetch waits for a record of the ring. It is valid until the next call.
+func (k *kernel) fetch() ([]byte, error) {
+	err := k.reader.ReadInto(&k.record)
+	switch {
+	case err == nil:
+		return k.record.RawSample, nil
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, os.ErrDeadlineExceeded
+	case errors.Is(err, os.ErrClosed):
+		return nil, os.ErrClosed
+	}
+	return nil, fmt.Errorf("read ring: %w", err)
+}
+
+func (k *kernel) SetDeadline(t time.Time) { k.reader.SetDeadline(t) }
+
+func (k *kernel) Skip(id FlowID, out bool, until uint32) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.closed {
+		k.policies.skip(id, out, until)
+	}
+}
+
+func (k *kernel) Ignore(id FlowID) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.closed {
+		k.policies.ignore(id)
+	}
+}
+
+func (k *kernel) Losses(yield func(reason string, events uint64)) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.closed {
+		k.programs.lost(yield)
+		yield("self_test", k.early.lost)
+	}
+}
+
+func (k *kernel) Epoch() int64 {
+	var real, boot unix.Timespec
+	// Neither fails: both clocks are always there.
+	_ = unix.ClockGettime(unix.CLOCK_REALTIME, &real)
+	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot)
+	return real.Nano() - boot.Nano()
+}
+
+func (k *kernel) Close() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.closed {
+		return nil
+	}
+	k.closed = true
+	var errs []error
+	if k.reader != nil {
+		errs = append(errs, k.reader.Close())
+	}
+	if k.policies != nil {
+		errs = append(errs, k.policies.Close())
+	}
+	if k.programs != nil {
+		errs = append(errs, k.programs.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,161 @@
+//go:build linux && (amd64 || arm64)
+
+package capture
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/perisco-io/perisco/receiver/internal/stream"
+)
+
+var flood = register("more than the ring holds", script{do: func(c, s *end) {
+	for range 1000 {
+		c.write(100)
+		s.read(100)
+	}
+	pause()
+	c.write(1)
+	s.read(1)
+	c.close()
+	s.close()
+}})
+
+func TestWhatTheRingCannotHoldIsCountedAndAHole(t *testing.T) {
+	src := openKernel(t, Options{RingBytes: leastRingBytes}, socklen)
+	p := cast(t, flood)
+	p.play() // nobody reads
+	lost := losses(src)["ring_full_data"]
+	drained := p.see(src, func(*watch) bool { return true })
+	if seen := uint64(len(drained.events)) - 2; lost < 2000-seen { // others may lose some, too
+		t.Errorf("%d reads and writes seen and %d lost of 2000", seen, lost)
+	}
+	p.play()
+	w := p.see(src, (*watch).over)
+	for _, side := range []stream.Side{stream.Client, stream.Server} {
+		var total, events, gaps int
+		for _, line := range strings.Split(w.of(side), "\n") {
+			var n int
+			if _, err := fmt.Sscanf(line, "missed %d", &n); err == nil {
+				total += n
+				gaps++
+			}
+			for _, verb := range []string{"sent %d", "got %d"} {
+				if _, err := fmt.Sscanf(line, verb, &n); err == nil {
+					total += n
+					events++
+				}
+			}
+		}
+		if total != 100_001 || gaps != 1 || events < 2 {
+			t.Errorf("%s: %d bytes in %d events and %d gaps, want 100001 and 1 gap", side, total, events, gaps)
+		}
+	}
+}
+
+func TestLossesHaveTheNamesOfTheCSide(t *testing.T) {
+	src := openKernel(t, Options{}, socklen)
+	var names []string
+	src.Losses(func(reason string, _ uint64) { names = append(names, reason) })
+	if got, want := strings.Join(names, " "), "ring_full_data ring_full_state ignored recursion self_test"; got != want {
+		t.Errorf("losses are %s, want %s", got, want)
+	}
+}
+
+func losses(src Source) map[string]uint64 {
+	m := map[string]uint64{}
+	src.Losses(func(reason string, events uint64) { m[reason] = events })
+	return m
+}
+
+func TestNextAllocatesNothing(t *testing.T) {
+	src := openKernel(t, Options{}, socklen)
+	p := cast(t, flood)
+	p.play()
+	var e Event
+	src.SetDeadline(time.Now().Add(patience))
+	if n := testing.AllocsPerRun(1000, func() {
+		if err := src.Next(&e); err != nil {
+			t.Fatal(err)
+		}
+	}); n != 0 {
+		t.Errorf("Next allocates %v times", n)
+	}
+	p.play()
+}
+
+const herdSize = 1000
+
+var herd = register("a thousand short-lived processes", script{do: func(c, s *end) {
+	message := c.next(10)
+	for range herdSize {
+		pid := fork(c.fd, message)
+		var status unix.WaitStatus
+		if _, err := unix.Wait4(pid, &status, 0, nil); err != nil || status.ExitStatus() != 0 {
+			panic(fmt.Sprint(err, status))
+		}
+		s.read(10)
+	}
+	c.close()
+	s.close()
+}})
+
+// fork starts a process that writes p to fd, lives for another 2 ms, and exits.
+// It may only do what syscall.forkAndExecInChild does: plain syscalls.
+//
+//go:norace
+func fork(fd int, p []byte) int {
+	pause := unix.Timespec{Nsec: 2e6}
+	pid, _, errno := syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
+	if pid == 0 && errno == 0 {
+		n, _, _ := syscall.RawSyscall(syscall.SYS_WRITE, uintptr(fd), addressOf(p), uintptr(len(p)))
+		syscall.RawSyscall(syscall.SYS_NANOSLEEP, addressOfTime(&pause), 0, 0)
+		syscall.RawSyscall(syscall.SYS_EXIT_GROUP, uintptr(len(p))-n, 0, 0)
+	}
+	if errno != 0 {
+		panic(errno)
+	}
+	return int(pid)
+}
+
+func TestFirstEventsOfShortLivedProcessesComeAtOnce(t *testing.T) {
+	src := openKernel(t, Options{}, socklen)
+	p := cast(t, herd)
+	played := make(chan struct{})
+	go func() {
+		defer close(played)
+		p.play()
+	}()
+	seen, alive := map[uint32]bool{}, 0
+	for end := time.Now().Add(6 * patience); len(seen) < herdSize && time.Now().Before(end); {
+		src.SetDeadline(time.Now().Add(50 * time.Millisecond))
+		var e Event
+		if err := src.Next(&e); errors.Is(err, os.ErrDeadlineExceeded) {
+			continue
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if e.Flow != p.client || e.Kind != Data || seen[e.PID] {
+			continue
+		}
+		seen[e.PID] = true
+		if cgroup, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", e.PID)); err == nil && len(cgroup) > 0 {
+			alive++
+		}
+	}
+	<-played
+	if len(seen) != herdSize {
+		t.Errorf("saw %d processes, want %d", len(seen), herdSize)
+	}
+	if alive < herdSize*8/10 {
+		t.Errorf("%d of %d processes still lived when their event was read", alive, herdSize)
+	}
+	t.Logf("%d of %d processes still lived when their event was read", alive, herdSize)
+}

@@ -1,0 +1,42 @@
+package receiver
+
+import (
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+
+	"go.opentelemetry.io/collector/component"
+
+	"github.com/perisco-io/perisco/receiver/internal/metadata"
+)
+
+// moduleVersion is that of this module in the running program or, where it was built
+// from a directory, the program's.
+func moduleVersion(program component.BuildInfo) string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return program.Version
+	}
+	for _, m := range append(info.Deps, &info.Main) {
+		if strings.HasPrefix(metadata.ScopeName, m.Path+"/") && m.Replace == nil && m.Version != "" && m.Version != "(devel)" {
+			return m.Version
+		}
+	}
+	return program.Version
+}
+
+// hostname is the name of the machine whose procfs is at proc. It is empty
+// where the collector may have another, as in a container of its own.
+func hostname(proc string) string {
+	own, err := os.Readlink("/proc/self/ns/uts")
+	if err != nil {
+		return ""
+	}
+	host, err := os.Readlink(filepath.Join(proc, "1", "ns", "uts"))
+	if err != nil || own != host {
+		return ""
+	}
+	name, _ := os.Hostname()
+	return name
+}

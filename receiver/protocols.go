@@ -1,0 +1,108 @@
+package receiver
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"go.opentelemetry.io/collector/confmap"
+
+	"github.com/perisco-io/perisco/receiver/internal/protocol"
+	"github.com/perisco-io/perisco/receiver/internal/protocol/http1"
+	"github.com/perisco-io/perisco/receiver/internal/protocol/httpconv"
+)
+
+// registry is every protocol there is, in the order in which they are asked
+// whether a connection is theirs.
+var registry = []registration{
+	register(http1.New, httpconv.Options{}),
+}
+
+// A registration is a protocol and the options that it takes.
+type registration struct {
+	name     string
+	defaults func() ProtocolConfig
+	open     func(ProtocolConfig) protocol.Protocol
+}
+
+// register names a protocol by its constructor. It is enabled by default.
+func register[O any, P protocol.Protocol](open func(O) P, defaults O) registration {
+	return registration{
+		name: open(defaults).Name(),
+		defaults: func() ProtocolConfig {
+			return &protocolConfig[O]{Enabled: true, Options: defaults}
+		},
+		open: func(c ProtocolConfig) protocol.Protocol {
+			return open(c.(*protocolConfig[O]).Options)
+		},
+	}
+}
+
+// ProtocolsConfig is the configuration of every protocol, by its name.
+type ProtocolsConfig map[string]ProtocolConfig
+
+// ProtocolConfig is the configuration of one protocol: whether it is enabled,
+// and the options of its own.
+type ProtocolConfig interface{ enabled() bool }
+
+type protocolConfig[O any] struct {
+	// Enabled says whether connections of this protocol are followed.
+	Enabled bool `mapstructure:"enabled"`
+	Options O    `mapstructure:",squash"`
+}
+
+func (c *protocolConfig[O]) enabled() bool { return c.Enabled }
+
+func defaultProtocols() ProtocolsConfig {
+	c := make(ProtocolsConfig, len(registry))
+	for _, r := range registry {
+		c[r.name] = r.defaults()
+	}
+	return c
+}
+
+var _ confmap.Unmarshaler = (*ProtocolsConfig)(nil)
+
+// Unmarshal implements confmap.Unmarshaler. A protocol that is not mentioned
+// keeps its defaults.
+func (c ProtocolsConfig) Unmarshal(conf *confmap.Conf) error {
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(conf.ToStringMap())) {
+		p, ok := c[name]
+		if !ok {
+			errs = append(errs, fmt.Errorf("protocol %q is unknown: use %s", name, strings.Join(slices.Sorted(maps.Keys(c)), ", ")))
+			continue
+		}
+		sub, err := conf.Sub(name)
+		if err == nil {
+			err = sub.Unmarshal(p)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Validate implements confmap.Validator.
+func (c ProtocolsConfig) Validate() error {
+	for _, p := range c {
+		if p.enabled() {
+			return nil
+		}
+	}
+	return errors.New("none is enabled: enable one, or remove the receiver")
+}
+
+// open returns the protocols that are enabled.
+func (c ProtocolsConfig) open() []protocol.Protocol {
+	var ps []protocol.Protocol
+	for _, r := range registry {
+		if p := c[r.name]; p != nil && p.enabled() {
+			ps = append(ps, r.open(p))
+		}
+	}
+	return ps
+}

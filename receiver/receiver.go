@@ -1,0 +1,224 @@
+package receiver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/receiver"
+	"go.opentelemetry.io/collector/receiver/receiverhelper"
+	"go.uber.org/zap"
+
+	"github.com/perisco-io/perisco/receiver/internal/capture"
+	"github.com/perisco-io/perisco/receiver/internal/emit"
+	"github.com/perisco-io/perisco/receiver/internal/engine"
+	"github.com/perisco-io/perisco/receiver/internal/metadata"
+	"github.com/perisco-io/perisco/receiver/internal/process"
+)
+
+// An opener starts a capture.
+type opener func(*Config) (capture.Source, error)
+
+// An instance is the receiver of one configuration: of traces, of logs, or of
+// both. It runs once; to run again the collector creates another.
+type instance struct {
+	cfg  *Config
+	set  receiver.Settings
+	home *instances
+
+	status status
+
+	mu      sync.Mutex // held by Start and Shutdown, never while events are handled
+	next    consumers
+	phase   phase
+	err     error    // of Start
+	running *running // nil while idle
+}
+
+// A phase is what was called of an instance. It only grows.
+type phase uint8
+
+const (
+	created phase = iota
+	started
+	stopped
+)
+
+var _ component.Component = (*instance)(nil)
+
+var (
+	errTaken   = errors.New("another consumer of the same signal was given before")
+	errStarted = errors.New("already started")
+	errStopped = errors.New("already shut down")
+)
+
+// join adds the consumer of a signal.
+func (r *instance) join(next consumers) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.phase != created:
+		return errStarted
+	case next.traces != nil && r.next.traces != nil, next.logs != nil && r.next.logs != nil:
+		return errTaken
+	case next.traces != nil:
+		r.next.traces = next.traces
+	case next.logs != nil:
+		r.next.logs = next.logs
+	}
+	return nil
+}
+
+// Start starts to capture. Where several signals share the instance, the first
+// call does, and the others return what it returned.
+func (r *instance) Start(_ context.Context, host component.Host) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.status.join(host)
+	switch r.phase {
+	case started:
+		return r.err
+	case stopped:
+		return errStopped
+	}
+	r.phase = started
+	r.running, r.err = start(r.cfg, r.set, r.next, &r.status, r.home.open)
+	if r.err != nil && r.cfg.ErrorMode == Ignore {
+		r.set.Logger.Error("Idle, because capturing cannot start and error_mode is ignore", zap.Error(r.err))
+		r.status.fail(r.err)
+		r.err = nil
+	}
+	return r.err
+}
+
+// Shutdown ends what Start began, and hands on what was captured until then.
+// The first signal's call does it for all.
+func (r *instance) Shutdown(ctx context.Context) error {
+	r.home.leave(r)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.phase == stopped {
+		return nil
+	}
+	r.phase = stopped
+	r.status.close()
+	if r.running == nil {
+		return nil
+	}
+	return r.running.stop(ctx)
+}
+
+// running is what lives from Start to Shutdown.
+type running struct {
+	log       *zap.Logger
+	status    *status
+	source    capture.Source
+	engine    *engine.Engine
+	emitter   *emit.Emitter
+	telemetry *metadata.TelemetryBuilder
+
+	lost map[string]uint64 // losses that were logged, by reason
+	quit chan struct{}
+	wg   sync.WaitGroup
+}
+
+func start(cfg *Config, set receiver.Settings, next consumers, status *status, open opener) (_ *running, err error) {
+	report, err := receiverhelper.NewObsReport(receiverhelper.ObsReportSettings{
+		ReceiverID:             set.ID,
+		Transport:              "ebpf",
+		LongLivedCtx:           true,
+		ReceiverCreateSettings: set,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	source, err := open(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("start capture: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, source.Close())
+		}
+	}()
+	r := &running{log: set.Logger, status: status, source: source, quit: make(chan struct{})}
+	version, protocols := moduleVersion(set.BuildInfo), cfg.Protocols.open()
+	r.emitter = emit.New(emit.Settings{
+		Traces:       next.traces,
+		Logs:         next.logs,
+		Report:       report,
+		Scope:        metadata.ScopeName,
+		Version:      version,
+		Hostname:     hostname(cfg.ProcPath),
+		Identify:     process.Resolver{Root: cfg.ProcPath}.Resolve,
+		BatchSize:    cfg.Batch.Size,
+		BatchTimeout: cfg.Batch.Timeout,
+		Status:       status.set,
+	})
+	r.engine = engine.New(engine.Settings{
+		Source:         source,
+		Protocols:      protocols,
+		Sink:           r.emitter,
+		RequestTimeout: cfg.RequestTimeout,
+		MaxConnections: cfg.MaxConnections,
+	})
+	if r.telemetry, err = r.observe(set); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	var names []string
+	for _, p := range protocols {
+		names = append(names, p.Name())
+	}
+	r.log.Info("Capturing what this machine's processes send and receive over TCP",
+		zap.String("version", version),
+		zap.Strings("protocols", names),
+		zap.Bool("traces", next.traces != nil),
+		zap.Bool("logs", next.logs != nil),
+		zap.Int("ring_buffer_size", cfg.Capture.RingBufferSize),
+		zap.Int("max_payload", cfg.Capture.MaxPayload),
+	)
+	r.emitter.Start()
+	r.wg.Go(r.capture)
+	r.wg.Go(r.watch)
+	return r, nil
+}
+
+// capture runs the engine until stop is called or the source fails.
+func (r *running) capture() {
+	if err := r.engine.Run(); err != nil {
+		// Nobody reads any more, so the kernel need not write.
+		err = errors.Join(fmt.Errorf("capture: %w", err), r.source.Close())
+		r.log.Error("Idle, because capturing has failed", zap.Error(err))
+		r.status.fail(err)
+	}
+}
+
+// watch logs what is lost, once a minute and only then.
+func (r *running) watch() {
+	t := time.NewTicker(time.Minute)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			r.logLosses(r.count())
+		case <-r.quit:
+			return
+		}
+	}
+}
+
+func (r *running) stop(ctx context.Context) error {
+	close(r.quit)
+	lost := r.count() // a source that is closed tells no more
+	err := r.source.Close()
+	r.wg.Wait() // for the exchanges that are still open to reach the emitter
+	err = errors.Join(err, r.emitter.Shutdown(ctx))
+	maps.Copy(lost, r.count())
+	r.logLosses(lost)
+	r.telemetry.Shutdown()
+	return err
+}
