@@ -62,11 +62,18 @@ func (e *Engine) ask(f *flow, client, server []byte) (best protocol.Verdict, swa
 	return best, swapped, index
 }
 
-// swap corrects a wrong guess of who is the client.
+// swap corrects a wrong guess of who is the client. Where a process was
+// observed its role was guessed wrongly; where none was, as in a packet
+// capture, the end that is told about was: it is the server's.
 func (f *flow) swap() {
-	f.endpoint.Side = f.endpoint.Side.Peer()
-	f.halves[0], f.halves[1] = f.halves[1], f.halves[0]
+	f.out = f.out.Peer()
 	f.last = f.last.Peer()
+	f.halves[0], f.halves[1] = f.halves[1], f.halves[0]
+	if ep := &f.endpoint; ep.Process.PID != 0 {
+		ep.Side = f.out
+	} else {
+		ep.Local, ep.Peer = ep.Peer, ep.Local
+	}
 }
 
 // isTLS reports whether p begins a TLS handshake: a record of that type,

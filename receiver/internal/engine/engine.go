@@ -58,6 +58,7 @@ type Engine struct {
 	pool    stream.Pool
 
 	epoch int64
+	now   stream.Time // of the latest event or tick
 	tick  stream.Time // of the last tick
 	sweep stream.Time // of the last search for what expired
 }
@@ -112,7 +113,7 @@ func (e *Engine) Run() error {
 
 // onTick does what is due by the clock.
 func (e *Engine) onTick(now stream.Time) {
-	e.tick = now
+	e.now, e.tick = now, now
 	e.epoch = e.Source.Epoch()
 	e.giveUpWaiting(now)
 	if timeout := stream.Time(e.RequestTimeout); now > e.sweep+timeout/16 {
@@ -156,7 +157,7 @@ func (e *Engine) giveUpWaiting(now stream.Time) {
 // stop ends every connection.
 func (e *Engine) stop() {
 	for e.recent.next != &e.recent {
-		e.drop(e.recent.next, exchange.Evicted, e.tick)
+		e.drop(e.recent.next, exchange.Evicted, e.now)
 	}
-	e.Sink.Tick(e.tick, e.epoch)
+	e.Sink.Tick(e.now, e.epoch)
 }

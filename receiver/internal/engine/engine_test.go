@@ -189,6 +189,18 @@ func TestConversations(t *testing.T) {
 			want: []string{"client a answered"},
 		},
 		{
+			name: "where no process was observed it is the server that is told about",
+			script: func(s *script) {
+				f := s.flow(1, stream.Client)
+				f.sure, f.process = false, 0
+				f.client("?a\n").server("!0\n").close()
+				for i := range s.events {
+					s.events[i].Side = stream.Server // guessed
+				}
+			},
+			want: []string{"server a answered"},
+		},
+		{
 			name: "a connection that was joined in the middle of an answer",
 			script: func(s *script) {
 				s.flow(1, stream.Server).server("rest of a body").server("more").client("?a\n").server("!0\n").close()

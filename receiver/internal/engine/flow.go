@@ -29,6 +29,7 @@ type flow struct {
 	conn       protocol.Conn // nil until the protocol is known, and once opaque
 	halves     [2]half       // by the side that sends
 	protocol   int           // index into Engine.Protocols while conn is set
+	out        stream.Side   // the side that Event.Out means
 	turns      int           // without sense; see maxTurns
 	last       stream.Side   // who sent last
 	sure       bool          // endpoint.Side is known, not guessed
@@ -52,6 +53,7 @@ type half struct {
 
 // handle takes one event.
 func (e *Engine) handle(ev *capture.Event) {
+	e.now = ev.Time
 	f := e.flows[ev.Flow]
 	if f == nil {
 		if ev.Kind != capture.Data && ev.Kind != capture.Opened {
@@ -108,9 +110,9 @@ func (e *Engine) recount(f *flow, before int) {
 // sender is the side that sent what went out of, or came in at, the observed end.
 func (f *flow) sender(out bool) stream.Side {
 	if out {
-		return f.endpoint.Side
+		return f.out
 	}
-	return f.endpoint.Side.Peer()
+	return f.out.Peer()
 }
 
 // open makes room for a connection and begins to follow it.
@@ -119,7 +121,7 @@ func (e *Engine) open(ev *capture.Event) *flow {
 		e.stats.lose(connectionEvicted)
 		e.drop(e.recent.prev, exchange.Evicted, ev.Time)
 	}
-	f := &flow{id: ev.Flow, sure: ev.Sure}
+	f := &flow{id: ev.Flow, sure: ev.Sure, out: ev.Side}
 	f.endpoint = exchange.Endpoint{Side: ev.Side, Local: ev.Local, Peer: ev.Peer}
 	for i := range f.halves {
 		f.halves[i].buf.Pool = &e.pool
@@ -155,8 +157,8 @@ func (f *flow) opened(ev *capture.Event) {
 		return
 	}
 	out, in := ev.Seq, ev.Ack
-	f.halves[f.endpoint.Side].start(out)
-	f.halves[f.endpoint.Side.Peer()].start(in)
+	f.halves[f.out].start(out)
+	f.halves[f.out.Peer()].start(in)
 }
 
 func (h *half) start(seq uint32) {

@@ -23,10 +23,6 @@ var httpOracle = oracle{
 	told:     toldHTTP,
 	differences: map[string][]difference{
 		"methods": methodDifferences,
-		"http-lower-case": {{
-			log: "GET 146.190.62.39 /index.html 200 0 0", here: "GET 146.190.62.39 /index.html  0 0",
-			why: `RFC 9112 2.3: the name of the version is case-sensitive, and the answer begins with "http/1.1"`,
-		}},
 	},
 }
 

@@ -2,6 +2,7 @@ package http1
 
 import (
 	"bytes"
+	"strings"
 
 	"github.com/perisco-io/perisco/receiver/internal/protocol"
 	"github.com/perisco-io/perisco/receiver/internal/protocol/httpconv"
@@ -33,7 +34,7 @@ type start struct {
 func requestLine(line []byte) (s start, ok bool) {
 	line = trimSpace(line)
 	n := len(line) - len(" HTTP/1.1")
-	if n < 0 || line[n] != ' ' && line[n] != '\t' || string(line[n+1:n+8]) != "HTTP/1." || !isDigit(line[n+8]) {
+	if n < 0 || line[n] != ' ' && line[n] != '\t' || !startsVersion(line[n+1:]) || !isDigit(line[n+8]) {
 		return s, false
 	}
 	s.minor = line[n+8]
@@ -94,9 +95,7 @@ func startsRequest(p []byte, strict bool) protocol.Verdict {
 			}
 		}
 		if i := bytes.IndexByte(rest[1:], ' '); i >= 0 {
-			const version = " HTTP/1."
-			rest = rest[1+i:]
-			if n := min(len(rest), len(version)); i == 0 || string(rest[:n]) != version[:n] {
+			if i == 0 || !startsVersion(rest[2+i:]) {
 				return protocol.No
 			}
 		}
@@ -133,12 +132,19 @@ func startsLongRequest(p []byte) bool {
 	return isPlain(p[m+1:])
 }
 
+// startsVersion reports whether p begins with the name of a version 1.x, or is
+// the beginning of one. RFC 9112 2.3 wants capitals; some servers do not know.
+func startsVersion(p []byte) bool {
+	const version = "HTTP/1."
+	p = p[:min(len(p), len(version))]
+	return string(p) == version[:len(p)] || strings.EqualFold(string(p), version[:len(p)])
+}
+
 const statusPrefix = "HTTP/1.1 200" // what is read of a status line
 
 // startsResponse judges whether p begins with a status line. RFC 9112 4.
 func startsResponse(p []byte) protocol.Verdict {
-	const version = "HTTP/1."
-	if n := min(len(p), len(version)); string(p[:n]) != version[:n] {
+	if !startsVersion(p) {
 		return protocol.No
 	}
 	if len(p) <= len(statusPrefix) {
@@ -156,7 +162,7 @@ func startsResponse(p []byte) protocol.Verdict {
 // statusLine reads the beginning of a status line, which is longer than
 // statusPrefix.
 func statusLine(p []byte) (s start, ok bool) {
-	if string(p[:7]) != "HTTP/1." || !isDigit(p[7]) || p[8] != ' ' ||
+	if !startsVersion(p) || !isDigit(p[7]) || p[8] != ' ' ||
 		!isDigit(p[9]) || p[9] == '0' || !isDigit(p[10]) || !isDigit(p[11]) {
 		return s, false
 	}
