@@ -82,6 +82,8 @@ type CaptureConfig struct {
 	RingBufferSize int `mapstructure:"ring_buffer_size"`
 	// MaxPayload is how many bytes of one read or write are copied at most.
 	MaxPayload int `mapstructure:"max_payload"`
+	// PCAP is a packet capture to read instead of the kernel.
+	PCAP PCAPConfig `mapstructure:"pcap"`
 
 	_ struct{}
 }
@@ -96,6 +98,29 @@ func (c *CaptureConfig) Validate() error {
 		errs = append(errs, fmt.Errorf("max_payload is %d: set it to a number of bytes from %d to %d", n, minPayload, maxPayload))
 	}
 	return errors.Join(errs...)
+}
+
+// PCAPConfig is a packet capture to read instead of the kernel. That needs no
+// privileges.
+type PCAPConfig struct {
+	// File is the path of a pcap or pcapng file, which may be compressed by
+	// gzip. Empty: the kernel is captured.
+	File string `mapstructure:"file"`
+	// KeepTime leaves the times as they were captured. Otherwise they are
+	// shifted such that the last packet was captured now.
+	KeepTime bool `mapstructure:"keep_time"`
+	// StopAtEnd ends the collector when the file has been read.
+	StopAtEnd bool `mapstructure:"stop_at_end"`
+
+	_ struct{}
+}
+
+// Validate implements confmap.Validator.
+func (c *PCAPConfig) Validate() error {
+	if c.File == "" && (c.StopAtEnd || !c.KeepTime) {
+		return errors.New("file is empty: name the capture to read, or remove pcap to capture this machine")
+	}
+	return nil
 }
 
 // BatchConfig is how spans and log records are handed on.
@@ -126,6 +151,7 @@ func createDefaultConfig() component.Config {
 		Capture: CaptureConfig{
 			RingBufferSize: 8 << 20,
 			MaxPayload:     maxPayload,
+			PCAP:           PCAPConfig{KeepTime: true},
 		},
 		Protocols:      defaultProtocols(),
 		RequestTimeout: 5 * time.Minute,

@@ -37,11 +37,15 @@ func TestConfig(t *testing.T) {
 		require.Equal(t, createDefaultConfig(), cfg, "what is not set has its default")
 	}
 
-	cfg, err := loadConfig(t, "all")
+	cfg, err := loadConfig(t, "pcap")
+	require.NoError(t, err)
+	require.Equal(t, PCAPConfig{File: "traffic.pcap", StopAtEnd: true}, cfg.Capture.PCAP)
+
+	cfg, err = loadConfig(t, "all")
 	require.NoError(t, err)
 	require.Equal(t, &Config{
 		ErrorMode: Ignore,
-		Capture:   CaptureConfig{RingBufferSize: 1 << 20, MaxPayload: 4096},
+		Capture:   CaptureConfig{RingBufferSize: 1 << 20, MaxPayload: 4096, PCAP: PCAPConfig{KeepTime: true}},
 		Protocols: ProtocolsConfig{"http": &protocolConfig[httpconv.Options]{
 			Enabled: true,
 			Options: httpconv.Options{
@@ -75,6 +79,7 @@ func TestConfigMistakes(t *testing.T) {
 		"payload_too_large":       {"capture: max_payload is 16385: set it to a number of bytes from 256 to 16384"},
 		"request_timeout":         {"request_timeout is 0s: set it to 1s or more, longer than the slowest answer worth waiting for"},
 		"max_connections":         {"max_connections is 0: set it to 1 or more, above the connections that are open at a time"},
+		"pcap_without_file":       {"capture::pcap: file is empty: name the capture to read, or remove pcap to capture this machine"},
 		"batch_size":              {"batch: size is 0: set it to a number of spans from 1 to 8192"},
 		"batch_too_large":         {"batch: size is 8193: set it to a number of spans from 1 to 8192"},
 		"batch_timeout":           {"batch: timeout is 0s: set it above 0, to the delay that is acceptable on a quiet machine"},

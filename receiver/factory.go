@@ -9,10 +9,11 @@ import (
 
 	"github.com/perisco-io/perisco/receiver/internal/capture"
 	"github.com/perisco-io/perisco/receiver/internal/metadata"
+	"github.com/perisco-io/perisco/receiver/internal/pcap"
 )
 
 // NewFactory returns the factory of the receiver.
-func NewFactory() receiver.Factory { return newFactory(openKernel) }
+func NewFactory() receiver.Factory { return newFactory(openSource) }
 
 // newFactory returns a factory of receivers that take their events from what
 // open returns.
@@ -30,8 +31,12 @@ func newFactory(open opener) receiver.Factory {
 	)
 }
 
-// openKernel captures what this machine's processes send and receive.
-func openKernel(cfg *Config) (capture.Source, error) {
+// openSource opens the packet capture that cfg names, or else captures what
+// this machine's processes send and receive.
+func openSource(cfg *Config) (capture.Source, error) {
+	if c := cfg.Capture.PCAP; c.File != "" {
+		return pcap.Open(pcap.Options{File: c.File, KeepTime: c.KeepTime})
+	}
 	return capture.Open(capture.Options{
 		RingBytes:       cfg.Capture.RingBufferSize,
 		MaxPayloadBytes: cfg.Capture.MaxPayload,

@@ -121,9 +121,11 @@ type running struct {
 	emitter   *emit.Emitter
 	telemetry *metadata.TelemetryBuilder
 
-	lost map[string]uint64 // losses that were logged, by reason
-	quit chan struct{}
-	wg   sync.WaitGroup
+	stopAtEnd bool
+	lost      map[string]uint64 // losses that were logged, by reason
+	quit      chan struct{}     // closed by stop
+	ended     chan struct{}     // closed when the engine has ended
+	wg        sync.WaitGroup
 }
 
 func start(cfg *Config, set receiver.Settings, next consumers, status *status, open opener) (_ *running, err error) {
@@ -145,19 +147,24 @@ func start(cfg *Config, set receiver.Settings, next consumers, status *status, o
 			err = errors.Join(err, source.Close())
 		}
 	}()
-	r := &running{log: set.Logger, status: status, source: source, quit: make(chan struct{})}
+	r := &running{log: set.Logger, status: status, source: source, quit: make(chan struct{}), ended: make(chan struct{})}
 	version, protocols := moduleVersion(set.BuildInfo), cfg.Protocols.open()
+	file, host := cfg.Capture.PCAP, ""
+	if file.File == "" {
+		host = hostname(cfg.ProcPath) // of a capture it is not known
+	}
 	r.emitter = emit.New(emit.Settings{
 		Traces:       next.traces,
 		Logs:         next.logs,
 		Report:       report,
 		Scope:        metadata.ScopeName,
 		Version:      version,
-		Hostname:     hostname(cfg.ProcPath),
+		Hostname:     host,
 		Identify:     process.Resolver{Root: cfg.ProcPath}.Resolve,
 		BatchSize:    cfg.Batch.Size,
 		BatchTimeout: cfg.Batch.Timeout,
 		Status:       status.set,
+		Wait:         file.File != "",
 	})
 	r.engine = engine.New(engine.Settings{
 		Source:         source,
@@ -173,38 +180,66 @@ func start(cfg *Config, set receiver.Settings, next consumers, status *status, o
 	for _, p := range protocols {
 		names = append(names, p.Name())
 	}
-	r.log.Info("Capturing what this machine's processes send and receive over TCP",
+	log := r.log.With(
 		zap.String("version", version),
 		zap.Strings("protocols", names),
 		zap.Bool("traces", next.traces != nil),
 		zap.Bool("logs", next.logs != nil),
-		zap.Int("ring_buffer_size", cfg.Capture.RingBufferSize),
-		zap.Int("max_payload", cfg.Capture.MaxPayload),
 	)
+	if file.File != "" {
+		log.Info("Reading a packet capture", zap.String("file", file.File))
+	} else {
+		log.Info("Capturing what this machine's processes send and receive over TCP",
+			zap.Int("ring_buffer_size", cfg.Capture.RingBufferSize),
+			zap.Int("max_payload", cfg.Capture.MaxPayload),
+		)
+	}
+	r.stopAtEnd = file.StopAtEnd
 	r.emitter.Start()
 	r.wg.Go(r.capture)
 	r.wg.Go(r.watch)
 	return r, nil
 }
 
-// capture runs the engine until stop is called or the source fails.
+// capture runs the engine until stop is called, or the source ends or fails.
 func (r *running) capture() {
+	defer close(r.ended)
 	if err := r.engine.Run(); err != nil {
 		// Nobody reads any more, so the kernel need not write.
 		err = errors.Join(fmt.Errorf("capture: %w", err), r.source.Close())
 		r.log.Error("Idle, because capturing has failed", zap.Error(err))
 		r.status.fail(err)
+		return
+	}
+	select {
+	case <-r.quit:
+		return
+	default:
+	}
+	r.logProgress("Idle, because the packet capture has been read")
+	if r.stopAtEnd {
+		if err := terminate(); err != nil {
+			r.log.Error("Cannot stop the collector", zap.Error(err))
+		}
 	}
 }
 
-// watch logs what is lost, once a minute and only then.
+// watch logs what is lost, once a minute and only then, and how far a packet
+// capture has been read.
 func (r *running) watch() {
-	t := time.NewTicker(time.Minute)
-	defer t.Stop()
+	lost, progress := time.NewTicker(time.Minute), time.NewTicker(10*time.Second)
+	defer lost.Stop()
+	defer progress.Stop()
+	ended := r.ended
 	for {
 		select {
-		case <-t.C:
+		case <-lost.C:
 			r.logLosses(r.count())
+		case <-progress.C:
+			r.logProgress("Reading the packet capture")
+		case <-ended:
+			progress.Stop()
+			ended = nil
 		case <-r.quit:
 			return
 		}
@@ -213,6 +248,7 @@ func (r *running) watch() {
 
 func (r *running) stop(ctx context.Context) error {
 	close(r.quit)
+	r.emitter.Release()
 	lost := r.count() // a source that is closed tells no more
 	err := r.source.Close()
 	r.wg.Wait() // for the exchanges that are still open to reach the emitter

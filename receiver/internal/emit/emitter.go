@@ -54,6 +54,10 @@ type Settings struct {
 	// were well, and with nil when all are well again. May be nil.
 	Status func(error)
 
+	// Wait makes Emit wait for the sender where it would drop a batch: for a
+	// source that loses nothing by waiting. Release ends it.
+	Wait bool
+
 	// Zero values mean the defaults.
 	BatchSize    int           // exchanges
 	BatchTimeout time.Duration // age at which a batch is sent however small; exact to the interval of Tick
@@ -61,8 +65,8 @@ type Settings struct {
 	RetryFor     time.Duration // how long one batch is offered again to a consumer that refuses it for now
 }
 
-// An Emitter builds batches and sends them. Process, Emit and Tick belong to
-// the engine's goroutine.
+// An Emitter builds batches and sends them. Process, Emit, Tick and Flush
+// belong to the engine's goroutine.
 type Emitter struct {
 	set      Settings
 	subjects *process.Cache[*subject]
@@ -86,6 +90,7 @@ type Emitter struct {
 	ctx      context.Context // of the calls to consumers
 	cancel   context.CancelFunc
 	stopping chan struct{} // closed: no more retries
+	released chan struct{} // closed: Emit does not wait
 	sent     chan struct{} // closed: the sender has ended
 	idle     chan struct{} // one for each resolver that has ended
 	started  bool
@@ -110,6 +115,7 @@ func New(set Settings) *Emitter {
 		unknown:  make(chan *subject, maxUnknown),
 		queue:    make(chan *batch, set.Queue),
 		stopping: make(chan struct{}),
+		released: make(chan struct{}),
 		sent:     make(chan struct{}),
 		idle:     make(chan struct{}, resolvers),
 	}
@@ -162,14 +168,29 @@ func (e *Emitter) Tick(now stream.Time, epoch int64) {
 	}
 }
 
-// flush gives the batch to the sender, or drops it: it never waits.
+// Flush sends the batch however young it is.
+func (e *Emitter) Flush() {
+	if e.batch != nil {
+		e.flush()
+	}
+}
+
+// flush gives the batch to the sender, or drops it.
 func (e *Emitter) flush() {
 	b := e.seal()
 	select {
 	case e.queue <- b:
+		return
 	default:
-		e.drop(b, queueFull)
 	}
+	if e.set.Wait {
+		select {
+		case e.queue <- b:
+			return
+		case <-e.released:
+		}
+	}
+	e.drop(b, queueFull)
 }
 
 // seal takes the batch away from Emit, and asks again for those processes for
@@ -192,6 +213,10 @@ func (e *Emitter) drop(b *batch, why loss) {
 		e.losses.add(why, b.exchanges)
 	}
 }
+
+// Release makes Emit wait no more, so that who calls it can be stopped. To be
+// called once. Any goroutine.
+func (e *Emitter) Release() { close(e.released) }
 
 // Shutdown sends what is left, offering each batch once more at most, and
 // ends all goroutines. When ctx is over first it drops the rest, counts it

@@ -296,3 +296,33 @@ func TestObsReportCountsEachItemOnce(t *testing.T) {
 		require.NoError(t, tel.Shutdown(t.Context()))
 	})
 }
+
+// A source that loses nothing by waiting is made to wait, until it is to stop.
+func TestEmitWaitsForASlowConsumerIfItMay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := &answering{decide: func(context.Context) error { time.Sleep(time.Second); return nil }}
+		e := started(t, Settings{Traces: slow, BatchSize: 1, Queue: 1, Wait: true})
+		emitN(e, 10)
+		e.Release()
+		shutdown(t, e)
+		assert.EqualValues(t, 10, slow.took.Load())
+		assert.Empty(t, e.lost())
+	})
+}
+
+func TestReleaseLetsGoOfWhoWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stuck := &answering{decide: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }}
+		e := started(t, Settings{Traces: stuck, BatchSize: 1, Queue: 1, Wait: true})
+		time.AfterFunc(time.Second, e.Release)
+		emitN(e, 10)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		require.Error(t, e.Shutdown(ctx))
+		var lost uint64
+		for _, n := range e.lost() {
+			lost += n
+		}
+		assert.EqualValues(t, 10, lost)
+	})
+}

@@ -26,6 +26,9 @@ func (e *Engine) detect(f *flow, lost bool) {
 		}
 		f.sure, f.protocol, f.turns = true, index, 0
 		f.conn = e.Protocols[index].NewConn(&f.endpoint, e.emits[index])
+		if p := &f.endpoint.Process; p.PID == 0 {
+			p.Name = f.endpoint.Local.String()
+		}
 		e.Sink.Process(f.endpoint.Process)
 		e.parse(f, stream.Client)
 		e.parse(f, stream.Server)

@@ -31,6 +31,8 @@ type Sink interface {
 	// Tick comes before anything else, and then every 50 ms or so. epoch turns a
 	// stream.Time into nanoseconds since 1970.
 	Tick(now stream.Time, epoch int64)
+	// Flush comes last: there is nothing to wait for any more.
+	Flush()
 }
 
 // Settings say what an Engine works with. All fields are required.
@@ -159,5 +161,5 @@ func (e *Engine) stop() {
 	for e.recent.next != &e.recent {
 		e.drop(e.recent.next, exchange.Evicted, e.now)
 	}
-	e.Sink.Tick(e.now, e.epoch)
+	e.Sink.Flush()
 }

@@ -107,6 +107,7 @@ type sink struct {
 
 func (s *sink) Process(p exchange.Process) { s.processes = append(s.processes, p.PID) }
 func (s *sink) Tick(stream.Time, int64)    {}
+func (s *sink) Flush()                     {}
 func (s *sink) Emit(x exchange.Exchange) {
 	c := x.Base()
 	s.exchanges = append(s.exchanges, fmt.Sprintf("%s %s %v", c.Endpoint.Side, x.Summary(nil), c.Outcome))
@@ -532,6 +533,7 @@ type nothing struct{ exchanges int }
 func (*nothing) Process(exchange.Process) {}
 func (s *nothing) Emit(exchange.Exchange) { s.exchanges++ }
 func (*nothing) Tick(stream.Time, int64)  {}
+func (*nothing) Flush()                   {}
 
 func BenchmarkExchange(b *testing.B) {
 	b.ReportAllocs()

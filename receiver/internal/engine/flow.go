@@ -169,7 +169,7 @@ func (h *half) start(seq uint32) {
 
 // data feeds the bytes of an event to the side that sent them.
 func (e *Engine) data(f *flow, ev *capture.Event) {
-	if p := (exchange.Process{PID: ev.PID, Start: ev.Start, Comm: ev.Comm}); p != f.endpoint.Process {
+	if p := (exchange.Process{PID: ev.PID, Start: ev.Start, Comm: ev.Comm}); p.PID != 0 && p != f.endpoint.Process {
 		f.endpoint.Process = p
 		if f.conn != nil {
 			e.Sink.Process(p)

@@ -25,4 +25,8 @@ type Process struct {
 	PID   uint32   // in the initial PID namespace; 0 where unknown
 	Start uint64   // nanoseconds since boot (CLOCK_BOOTTIME) at which it started
 	Comm  [16]byte // the kernel's short name of its main thread, NUL-padded
+
+	// Name stands for the process where none was observed, as in a packet
+	// capture: the address of the end that is told about. Empty otherwise.
+	Name string
 }

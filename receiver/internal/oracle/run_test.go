@@ -117,6 +117,7 @@ func (r *result) tell() (text []string) {
 // Process, Tick and Emit implement engine.Sink.
 func (r *result) Process(exchange.Process) {}
 func (r *result) Tick(stream.Time, int64)  {}
+func (r *result) Flush()                   {}
 func (r *result) Emit(x exchange.Exchange) {
 	c := x.Base()
 	f := flow(c.Endpoint.Peer, c.Endpoint.Local)

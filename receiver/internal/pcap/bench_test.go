@@ -78,6 +78,7 @@ type count int
 
 func (*count) Process(exchange.Process) {}
 func (*count) Tick(stream.Time, int64)  {}
+func (*count) Flush()                   {}
 func (n *count) Emit(x exchange.Exchange) {
 	if x.Base().Outcome == exchange.Answered {
 		*n++

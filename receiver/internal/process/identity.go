@@ -6,6 +6,7 @@ package process
 
 import (
 	"bytes"
+	"cmp"
 	"io"
 	"os"
 	"path"
@@ -40,7 +41,7 @@ type Identity struct {
 func Short(p exchange.Process) Identity {
 	comm, _, _ := bytes.Cut(p.Comm[:], []byte{0})
 	name := printable(string(comm))
-	return Identity{PID: p.PID, ExecutableName: name, ServiceName: name}
+	return Identity{PID: p.PID, ExecutableName: name, ServiceName: cmp.Or(name, p.Name)}
 }
 
 // A Resolver reads procfs. It needs that of the initial PID namespace, and
@@ -54,6 +55,10 @@ type Resolver struct {
 // process keeps its address space locked, which nothing bounds.
 func (r Resolver) Resolve(p exchange.Process) Identity {
 	id := Short(p)
+	if p.PID == 0 && p.Name != "" {
+		id.Read = true // there is no more to know
+		return id
+	}
 	dir, ok := r.open(p)
 	if !ok {
 		return id

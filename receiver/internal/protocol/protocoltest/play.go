@@ -115,6 +115,7 @@ type result struct {
 // Process, Tick and Emit implement engine.Sink.
 func (r *result) Process(exchange.Process) {}
 func (r *result) Tick(stream.Time, int64)  {}
+func (r *result) Flush()                   {}
 func (r *result) Emit(x exchange.Exchange) {
 	c := x.Base()
 	rec := record{Core: *c, name: x.SpanName(), summary: string(x.Summary(nil)), attributes: make(map[string]string)}

@@ -1,0 +1,35 @@
+package receiver
+
+import (
+	"os"
+	"syscall"
+
+	"go.uber.org/zap"
+
+	"github.com/perisco-io/perisco/receiver/internal/exchange"
+	"github.com/perisco-io/perisco/receiver/internal/pcap"
+)
+
+// logProgress logs how much of a packet capture was read, and what it gave.
+func (r *running) logProgress(message string) {
+	file, ok := r.source.(*pcap.Source)
+	if !ok {
+		return
+	}
+	var exchanges uint64
+	r.engine.Exchanges(func(_ string, _ exchange.Outcome, n uint64) { exchanges += n })
+	p := file.Progress()
+	r.log.Info(message,
+		zap.Int64("bytes_read", p.Read), zap.Int64("bytes", p.Total),
+		zap.Int64("packets", p.Packets), zap.Uint64("exchanges", exchanges))
+}
+
+// terminate asks this process to end as the system would: a collector then
+// shuts its pipelines down, and it is no failure.
+func terminate() error {
+	self, err := os.FindProcess(os.Getpid())
+	if err != nil {
+		return err
+	}
+	return self.Signal(syscall.SIGTERM)
+}
