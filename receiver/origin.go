@@ -26,6 +26,10 @@ func moduleVersion(program component.BuildInfo) string {
 	return program.Version
 }
 
+// initialUTS is the first UTS namespace of every machine (PROC_UTS_INIT_INO in
+// the kernel's include/linux/proc_ns.h).
+const initialUTS = "uts:[4026531838]"
+
 // hostname is the name of the machine whose procfs is at proc. It is empty
 // where the collector may have another, as in a container of its own.
 func hostname(proc string) string {
@@ -33,10 +37,17 @@ func hostname(proc string) string {
 	if err != nil {
 		return ""
 	}
-	host, err := os.Readlink(filepath.Join(proc, "1", "ns", "uts"))
-	if err != nil || own != host {
+	if own != initialUTS {
+		// The machine may be a container itself, as the nodes of kind are.
+		host, err := os.Readlink(filepath.Join(proc, "1", "ns", "uts"))
+		if err != nil || own != host {
+			return ""
+		}
+	}
+	// As whoever reads it has it, wherever procfs is mounted.
+	name, err := os.ReadFile(filepath.Join(proc, "sys", "kernel", "hostname"))
+	if err != nil {
 		return ""
 	}
-	name, _ := os.Hostname()
-	return name
+	return strings.TrimSpace(string(name))
 }

@@ -264,6 +264,12 @@ func TestConversations(t *testing.T) {
 			losses: "message_cut_by_sequence_gap=1 sequence_gap=1",
 		},
 		{
+			name: "a connection of which no data is reported loses none",
+			script: func(s *script) {
+				s.flow(1, stream.Server).open().unseen(stream.Client, 90).unseen(stream.Server, 90).close()
+			},
+		},
+		{
 			name:   "a FIN that was counted is no loss",
 			script: func(s *script) { s.flow(1, stream.Server).open().client("?a\n").unseen(stream.Server, 1).close() },
 			want:   []string{"server a closed"},

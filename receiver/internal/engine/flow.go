@@ -221,7 +221,8 @@ func (e *Engine) gap(f *flow, sender stream.Side, missing int64, now stream.Time
 // catchUp brings both sides to where they were when the connection, or one
 // half of it, ended.
 func (e *Engine) catchUp(f *flow, ev *capture.Event) {
-	if !ev.Sequenced || f.opaque {
+	// Nothing of the collector's own connections is reported, but their ends.
+	if !ev.Sequenced || f.opaque || !f.halves[0].seen && !f.halves[1].seen {
 		return
 	}
 	next := [2]uint32{ev.Ack, ev.Ack}

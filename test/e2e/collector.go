@@ -1,0 +1,220 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"text/template"
+	"time"
+)
+
+// A setup is what differs between the collectors of the tests.
+type setup struct {
+	Binary   string // empty: the collector that is tested
+	Receiver string // empty: perisco
+	Options  string // of the receiver, as YAML; empty: none
+	Export   string // URL of an OTLP/HTTP receiver that gets everything, too
+	Discard  bool   // write no files: what comes out is not looked at
+	User     uint32 // who runs it; 0: the user of the test
+}
+
+var collectorConfig = template.Must(template.New("").Parse(`
+receivers:
+  {{.Receiver}}: {{.Options}}
+exporters:
+  file/traces: {path: "{{.Dir}}/traces.json", flush_interval: 20ms}
+  file/logs: {path: "{{.Dir}}/logs.json", flush_interval: 20ms}
+  nop: {}
+{{- if .Export}}
+  otlp_http: {endpoint: "{{.Export}}"}
+{{- end}}
+extensions:
+  health_check: {endpoint: "{{.Health}}"}
+service:
+  extensions: [health_check]
+  telemetry:
+    metrics:
+      level: detailed
+      readers:
+        - pull:
+            exporter:
+              prometheus: {host: 127.0.0.1, port: {{.MetricsPort}}, without_type_suffix: true, without_units: true, without_scope_info: true}
+  pipelines:
+    traces:
+      receivers: [{{.Receiver}}]
+      exporters: [{{if .Discard}}nop{{else}}file/traces{{end}}{{if .Export}}, otlp_http{{end}}]
+    logs:
+      receivers: [{{.Receiver}}]
+      exporters: [{{if .Discard}}nop{{else}}file/logs{{end}}{{if .Export}}, otlp_http{{end}}]
+`))
+
+// A collector is a running collector and what came out of it so far.
+type collector struct {
+	*process
+	traces *journal[span]
+	logs   *journal[record]
+
+	health, metrics string             // addresses
+	before          map[string]float64 // metrics when the test began
+	landmark        *httptest.Server   // see settle
+	landmarks       int
+}
+
+// startCollector returns a collector that is ready: it captures everything
+// from now on.
+func startCollector(t testing.TB, s setup) *collector {
+	t.Helper()
+	needCapture(t)
+	c := launchCollector(t, s)
+	c.await(t, "being healthy", c.healthy)
+	if s.Receiver == "" && !s.Discard {
+		// Of what was under way when the capture began parts were missed. That
+		// is counted by now.
+		c.settle(t)
+	}
+	c.before = c.scrape(t)
+	return c
+}
+
+// launchCollector starts a collector and does not wait for it.
+func launchCollector(t testing.TB, s setup) *collector {
+	t.Helper()
+	if s.Binary == "" {
+		s.Binary = collectorPath(t)
+	}
+	if s.Receiver == "" {
+		s.Receiver = "perisco"
+	}
+	dir, port := tempDir(t), freePort(t)
+	c := &collector{
+		health:  loopback(freePort(t)),
+		metrics: loopback(port),
+		traces:  &journal[span]{path: filepath.Join(dir, "traces.json"), decode: decodeSpans},
+		logs:    &journal[record]{path: filepath.Join(dir, "logs.json"), decode: decodeRecords},
+	}
+	config, err := os.Create(filepath.Join(dir, "config.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer config.Close()
+	err = collectorConfig.Execute(config, struct {
+		setup
+		Dir, Health string
+		MetricsPort int
+	}{s, dir, c.health, port})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(s.Binary, "--config", config.Name())
+	if s.User != 0 {
+		if err := os.Chown(dir, int(s.User), int(s.User)); err != nil {
+			t.Fatal(err)
+		}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: s.User, Gid: s.User}}
+	}
+	c.landmark = httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(c.landmark.Close)
+	c.process = start(t, cmd)
+	return c
+}
+
+func (c *collector) healthy() error {
+	_, err := get("http://" + c.health)
+	return err
+}
+
+// settle waits until all that has happened on the machine so far has come out
+// of the collector: a request of our own marks the place in its order.
+func (c *collector) settle(t testing.TB) {
+	t.Helper()
+	// An answer that overtook its request waits for a moment, a batch for
+	// longer. When the first landmark has come out both waits are over, and
+	// the second is behind whatever came of them.
+	for range 2 {
+		c.landmarks++
+		path := fmt.Sprintf("/landmark/%d", c.landmarks)
+		if _, err := get(c.landmark.URL + path); err != nil {
+			t.Fatal(err)
+		}
+		var spans, records int // of it: the client's and the server's
+		c.await(t, "span and log record of a request that the test made itself", func() error {
+			for _, s := range c.traces.read(t) {
+				if s.uri() == path {
+					spans++
+				}
+			}
+			for _, r := range c.logs.read(t) {
+				if r.uri() == path {
+					records++
+				}
+			}
+			if spans < 2 || records < 2 {
+				return fmt.Errorf("%d spans and %d log records of %s", spans, records, path)
+			}
+			return nil
+		})
+	}
+}
+
+var accident = regexp.MustCompile(`(?m)^.*(panic: |fatal error: |\terror\t|goroutine \d+ \[).*$`)
+
+// finish stops the collector after it has told everything, and checks that it
+// was well to the end.
+func (c *collector) finish(t testing.TB) {
+	t.Helper()
+	c.settle(t)
+	c.end(t)
+}
+
+// end stops the collector and checks that it was well to the end.
+func (c *collector) end(t testing.TB) {
+	t.Helper()
+	c.stop(t)
+	if code := c.cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("collector: %s, want exit status 0", c.cmd.ProcessState)
+	}
+	if line := accident.FindString(c.tail(t)); line != "" {
+		t.Errorf("collector wrote: %s", strings.TrimSpace(line))
+	}
+	c.traces.read(t)
+	c.logs.read(t)
+}
+
+// served and asked return the spans of both roles about the server at a port.
+func (c *collector) served(port int) spans { return spans(c.traces.items).about(server, port) }
+func (c *collector) asked(port int) spans  { return spans(c.traces.items).about(client, port) }
+
+// fleeting leaves no connection behind, which would be a leak of the test.
+var fleeting = &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+
+// get returns what a URL answers if it is 200.
+func get(url string) (string, error) {
+	resp, err := fleeting.Get(url)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", url, resp.Status)
+	}
+	return string(body), err
+}
+
+// eventually waits for something that is not about one process.
+func eventually(t testing.TB, what string, ready func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !ready(); time.Sleep(interval) {
+		if time.Now().After(deadline) {
+			t.Fatalf("no %s after %s", what, patience)
+		}
+	}
+}
