@@ -4,6 +4,8 @@
 # builder-config.yaml files, the C compiler's in bpf/bpf.go.
 FUZZTIME   ?= 30s
 BENCHCOUNT ?= 6
+# What runs in virtual machines, too: packages, or some tests of them.
+VM_TESTS   ?= receiver/internal/capture receiver=TestKernel
 
 BUILDER := go tool -modfile=internal/tools/go.mod builder
 LINT    := go tool -modfile=$(CURDIR)/internal/tools/lint/go.mod golangci-lint
@@ -12,10 +14,10 @@ AS_ROOT := $(if $(filter-out 0,$(shell id -u)),-exec "sudo -E")
 SOURCES := go.mod go.sum $(shell find bpf receiver -name '*.go' ! -name '*_test.go' -o -name '*.o')
 
 .DELETE_ON_ERROR:
-.PHONY: help run test collector quickstart generate lint fuzz bench clean
+.PHONY: help run test test-vm collector quickstart generate lint fuzz bench record clean
 
 help:
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## build and start the quickstart: every plaintext request of this machine in a browser
 	@examples/quickstart/run
@@ -23,6 +25,9 @@ run: ## build and start the quickstart: every plaintext request of this machine 
 test: collector ## build the collector and run all tests, end to end ones too (as root where they need it)
 	go test $(AS_ROOT) ./...
 	cd test && go test -count=1 $(AS_ROOT) ./...
+
+test-vm: ## run the tests of the capture in virtual machines, with Debian's kernels from 5.10 to the newest
+	internal/tools/vm/test $(VM_TESTS)
 
 collector: _build/otelcol-perisco ## build _build/otelcol-perisco, the distribution for production
 
@@ -50,6 +55,9 @@ fuzz: ## run every fuzz target for FUZZTIME
 
 bench: ## run the benchmarks and write BENCHMARKS.md
 	@internal/tools/bench -count $(BENCHCOUNT)
+
+record: ## list the connections of PCAP=file, or make a test conversation of one: N=1 OUT=testdata/http1/x.txtar COMMENT="..."
+	go run ./receiver/internal/pcap/record -file "$(PCAP)" $(if $(OUT),-connection "$(N)" -out "$(OUT)" -comment "$(COMMENT)")
 
 clean: ## remove what was built
 	rm -rf _build
