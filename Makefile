@@ -14,10 +14,13 @@ AS_ROOT := $(if $(filter-out 0,$(shell id -u)),-exec "sudo -E")
 SOURCES := go.mod go.sum $(shell find bpf receiver -name '*.go' ! -name '*_test.go' -o -name '*.o')
 
 .DELETE_ON_ERROR:
-.PHONY: help run test test-vm collector quickstart generate lint fuzz bench record clean
+.PHONY: help setup run test test-vm collector quickstart generate lint fuzz bench record clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## install what is missing on a Debian machine: compilers for BPF, servers and clients for the tests, qemu
+	@internal/tools/setup
 
 run: ## build and start the quickstart: every plaintext request of this machine in a browser
 	@examples/quickstart/run
