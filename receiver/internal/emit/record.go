@@ -17,7 +17,7 @@ const (
 
 	// What the attributes of an exchange rarely exceed. A log record's have
 	// exactly the place they need.
-	usualAttributes = 16
+	usualAttributes = 14
 
 	// Bits of a span's flags; OTLP, trace.proto, SpanFlags.
 	flagsTrace       = 0xff // W3C Trace Context 3.2.2.5
