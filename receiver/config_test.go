@@ -54,7 +54,7 @@ func TestConfig(t *testing.T) {
 				BodySize:        true,
 				ClientUserAgent: true,
 			},
-		}},
+		}, "http2": &protocolConfig[httpconv.Options]{Enabled: true}},
 		RequestTimeout: 30 * time.Second,
 		MaxConnections: 1000,
 		Batch:          BatchConfig{Size: 100, Timeout: time.Second},
@@ -66,7 +66,7 @@ func TestConfigMistakes(t *testing.T) {
 	for name, want := range map[string][]string{
 		"none_enabled":            {"protocols: none is enabled: enable one, or remove the receiver"},
 		"unknown_key":             {"'capture' has invalid keys: ring_size"},
-		"unknown_protocol":        {`'protocols' protocol "smtp" is unknown: use http`},
+		"unknown_protocol":        {`'protocols' protocol "smtp" is unknown: use http, http2`},
 		"unknown_option":          {"'protocols' http: ", "has invalid keys: headers"},
 		"header_name":             {`protocols::http::options: "X-Request-Id" is not a header name in lower case`},
 		"header_with_credentials": {`protocols::http::options: header "set-cookie" carries credentials and is never recorded`},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/perisco-io/perisco/receiver/internal/protocol"
 	"github.com/perisco-io/perisco/receiver/internal/protocol/http1"
+	"github.com/perisco-io/perisco/receiver/internal/protocol/http2"
 	"github.com/perisco-io/perisco/receiver/internal/protocol/httpconv"
 )
 
@@ -18,6 +19,7 @@ import (
 // whether a connection is theirs.
 var registry = []registration{
 	register(http1.New, httpconv.Options{}),
+	register(http2.New, httpconv.Options{}),
 }
 
 // A registration is a protocol and the options that it takes.

@@ -73,13 +73,17 @@ rec nghttpd-table-0 "h2load and nghttpd $nghttp2: no dynamic table in either dir
 rec nghttpd-table-64k "h2load and nghttpd $nghttp2: dynamic tables of 64 KiB, a smaller one on the way back." 18088 -- h2load -n6 -c1 -m2 --header-table-size=64K --encoder-header-table-size=64K "$U/books/7"
 rec nghttpd-push "nghttp and nghttpd $nghttp2: a page, and its style sheet pushed; trailers, priorities, padding." 18085 -- nghttp -b 20 -H "$T" "$U/index.html" "$U/books/7"
 rec nghttpd-post "nghttp and nghttpd $nghttp2: an upload with trailers, and CONTINUATION." 18085 -- nghttp --continuation -d "$work/www/style.css" --trailer 'x-sum: 1' -H 'user-agent: up/1' "$U/books/7"
-rec curl-nginx "$curl and $nginx: answers of many kinds." 18081 -- curl -s --http2-prior-knowledge "$U/books/7" --next -s --http2-prior-knowledge "$U/books/8?q=whale&sig=hidden" \
-	--next -s --http2-prior-knowledge -I "$U/books/7" --next -s --http2-prior-knowledge "$U/teapot" --next -s --http2-prior-knowledge -X BREW "$U/teapot" \
-	--next -s --http2-prior-knowledge -d 'some=thing' -H "Authorization: Bearer hidden" "$U/teapot" --next -s --http2-prior-knowledge -H "$T" -H "tracestate: a=1" -H 'x-forwarded-for: 203.0.113.9' "$U/teapot"
-rec curl-long-paths "$curl and $nginx: paths of 400 and of 8000 characters." 18081 -- curl -s --http2-prior-knowledge "$U/$four" --next -s --http2-prior-knowledge "$U/$eight" --next -s --http2-prior-knowledge "$U/$four?$four"
-rec curl-large "$curl and $nginx: 100 kB, then something small." 18081 -- curl -s --http2-prior-knowledge -o /dev/null "$U/large.bin" --next -s --http2-prior-knowledge "$U/books/7"
+rec nghttp-nginx "nghttp $nghttp2 and $nginx: answers of many kinds at once." 18081 -- nghttp -H "$T" -H "tracestate: a=1" -H "authorization: Bearer hidden" \
+	"$U/books/7" "$U/books/8?q=whale&sig=hidden" "$U/teapot" "$U/$four?$four" "$U/books/7?again"
+rec nghttp-head "nghttp $nghttp2 and $nginx: HEAD, through a proxy of clear text." 18081 -- nghttp -H ":method: HEAD" -H ":scheme: https" -H "x-forwarded-for: 203.0.113.9" "$U/books/7"
+rec curl-get "$curl and $nginx." 18081 -- curl -s --http2-prior-knowledge -H "$T" "$U/books/7?q=whale"
+rec curl-post "$curl and $nginx: a body and a token." 18081 -- curl -s --http2-prior-knowledge -d 'some=thing' -H "Authorization: Bearer hidden" "$U/teapot"
+rec curl-options "$curl and $nginx: OPTIONS *." 18081 -- curl -s --http2-prior-knowledge -X OPTIONS --request-target "*" "$U"
+rec curl-long-path "$curl and $nginx: a path of 8000 characters." 18081 -- curl -s --http2-prior-knowledge "$U/$eight"
+rec curl-large "$curl and $nginx: 100 kB." 18081 -- curl -s --http2-prior-knowledge -o /dev/null "$U/large.bin"
 rec nginx-goaway "h2load and $nginx: the server lets a connection go after three requests." 18082 -- h2load -n6 -c1 -m2 "$U/books/7"
-rec curl-upgrade "$curl and $apache: HTTP/1.1 that turns to HTTP/2." 18084 -- curl -s --http2 "$U/books/7" --next -s --http2 "$U/missing" --next -s --http2 "$U/index.html"
+rec curl-upgrade "$curl and $apache: HTTP/1.1 that turns to HTTP/2." 18084 -- curl -s --http2 "$U/books/7"
+rec nghttp-upgrade "nghttp $nghttp2 and $apache: HTTP/1.1 that turns to HTTP/2, and goes on." 18084 -- nghttp -u -H "$T" "$U/index.html" "$U/missing" "$U/books/7"
 rec apache-m10 "h2load and $apache: forty requests, ten at a time." 18084 -- h2load -n40 -c1 -m10 "$U/books/7" "$U/missing"
 rec go-kinds "$gov net/http on both sides: many kinds, three times, with a long token." 18086 -- "$work/peer" http $A
 rec go-large-head "$gov net/http on both sides: heads of 40 kB." 18086 -- "$work/peer" large-head $A
@@ -94,4 +98,6 @@ rec grpc-core "$core on both sides: the C core." 18089 -- /usr/bin/python3 "$her
 rec grpc-core-go "$core as the client of $grpc." 18087 -- /usr/bin/python3 "$here/peer/peer.py" speak $A
 rec grpc-go-core "$grpc as the client of $core." 18089 -- "$work/peer" grpc $A
 rec nginx-grpc "$nginx as a proxy between $grpc and itself, seen behind it." 18087 -- "$work/peer" grpc 127.0.0.1:18083
-cp "$tmp"/*.txtar "$here"
+mkdir -p "$here/upgrade"
+mv "$tmp"/*-upgrade.txtar "$here/upgrade"
+mv "$tmp"/*.txtar "$here"

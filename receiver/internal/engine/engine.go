@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/perisco-io/perisco/receiver/internal/capture"
@@ -76,9 +77,14 @@ func New(s Settings) *Engine {
 	e := &Engine{Settings: s, flows: make(map[capture.FlowID]*flow)}
 	e.recent.next, e.recent.prev = &e.recent, &e.recent
 	e.stats.exchanges = make([]outcomes, len(s.Protocols))
+	e.stats.truncated = make([]atomic.Uint64, len(s.Protocols))
 	for i := range s.Protocols {
 		e.emits = append(e.emits, func(x exchange.Exchange) {
-			e.stats.exchanges[i][x.Base().Outcome].Add(1)
+			c := x.Base()
+			e.stats.exchanges[i][c.Outcome].Add(1)
+			if c.Truncated {
+				e.stats.truncated[i].Add(1)
+			}
 			s.Sink.Emit(x)
 		})
 	}

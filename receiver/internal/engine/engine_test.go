@@ -139,6 +139,7 @@ func losses(e *engine.Engine) string {
 	add := func(reason string, n uint64) { all = append(all, fmt.Sprintf("%s=%d", reason, n)) }
 	e.Losses(add)
 	e.Ignored(add)
+	e.Truncated(func(_ string, n uint64) { add("truncated", n) })
 	slices.Sort(all)
 	return strings.Join(all, " ")
 }
@@ -253,7 +254,7 @@ func TestConversations(t *testing.T) {
 					client("?b\n").server("!0\n").client("?c\n").server("!0\n").close()
 			},
 			want:   []string{"server a lost", "server b lost", "server c answered"},
-			losses: "answer_without_request=1 message_cut_by_sequence_gap=1 sequence_gap=1",
+			losses: "answer_without_request=1 message_cut_by_sequence_gap=1 sequence_gap=1 truncated=2",
 		},
 		{
 			name: "the last answer was lost, which shows when the connection ends",
@@ -261,7 +262,7 @@ func TestConversations(t *testing.T) {
 				s.flow(1, stream.Server).open().client("?a\n").unseen(stream.Server, 3).close()
 			},
 			want:   []string{"server a lost"},
-			losses: "message_cut_by_sequence_gap=1 sequence_gap=1",
+			losses: "message_cut_by_sequence_gap=1 sequence_gap=1 truncated=1",
 		},
 		{
 			name: "a connection of which no data is reported loses none",
@@ -331,6 +332,7 @@ func TestConversations(t *testing.T) {
 			name:   "the source ends before the answer",
 			script: func(s *script) { s.flow(1, stream.Server).open().client("?a\n") },
 			want:   []string{"server a evicted"},
+			losses: "truncated=1",
 		},
 		{
 			name:   "a connection that turns to something else is ignored",
@@ -377,7 +379,7 @@ func TestConversations(t *testing.T) {
 				s.flow(1, stream.Server).open().client("?a\n?b\n?c\n?d\n?e\n").server("!0\n").close()
 			},
 			want:   []string{"server a evicted", "server b evicted", "server c evicted", "server d evicted"},
-			losses: "abandoned=1 answers_unpaired=1",
+			losses: "abandoned=1 answers_unpaired=1 truncated=4",
 			asked:  []string{"ignore 1", "ignore 1"},
 		},
 	} {
@@ -439,7 +441,7 @@ func TestTheConnectionThatWasSilentLongestIsEvicted(t *testing.T) {
 	if want := []string{"server b evicted", "server a answered", "server aa answered"}; !slices.Equal(out.exchanges, want) {
 		t.Errorf("exchanges %q, want %q", out.exchanges, want)
 	}
-	if losses(e) != "connection_evicted=1" {
+	if losses(e) != "connection_evicted=1 truncated=1" {
 		t.Errorf("losses %s", losses(e))
 	}
 }

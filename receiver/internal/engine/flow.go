@@ -313,6 +313,10 @@ func (e *Engine) parse(f *flow, side stream.Side) {
 	if err == nil && len(b.Bytes()) > maxHeld {
 		err = errHeld
 	}
+	if u, ok := err.(*protocol.Upgrade); ok {
+		e.upgrade(f, u, b.Latest())
+		return
+	}
 	switch err {
 	case nil:
 		if b.Pos() != before {
@@ -336,6 +340,27 @@ func (e *Engine) parse(f *flow, side stream.Side) {
 		b.Reset()
 		e.lost(f, side, err, b.Latest())
 	}
+}
+
+// upgrade hands a connection over to the protocol that it turned to.
+func (e *Engine) upgrade(f *flow, u *protocol.Upgrade, at stream.Time) {
+	for i, p := range e.Protocols {
+		s, ok := p.(protocol.Successor)
+		if !ok {
+			continue
+		}
+		next := s.Upgraded(u.Token, u.Request, &f.endpoint, e.emits[i])
+		if next == nil {
+			continue
+		}
+		u.Taken = true
+		f.conn.Close(exchange.Lost, at)
+		f.conn, f.protocol, f.turns = next, i, 0
+		e.parse(f, stream.Client)
+		e.parse(f, stream.Server)
+		return
+	}
+	e.ignore(f, upgraded, at)
 }
 
 // unasked drops an answer whose request was not seen.

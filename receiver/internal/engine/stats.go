@@ -46,6 +46,7 @@ type stats struct {
 	events, bytes     atomic.Uint64
 	connections, open atomic.Int64
 	exchanges         []outcomes // by protocol
+	truncated         []atomic.Uint64
 	ignored           [reasons]atomic.Uint64
 
 	mu     sync.Mutex // losses are rare
@@ -78,6 +79,16 @@ func (e *Engine) Exchanges(yield func(protocol string, how exchange.Outcome, n u
 			if n := e.stats.exchanges[i][how].Load(); n > 0 {
 				yield(p.Name(), how, n)
 			}
+		}
+	}
+}
+
+// Truncated reports, by protocol, of how many of these exchanges bytes were
+// missing, so that what they do not say may have been said.
+func (e *Engine) Truncated(yield func(protocol string, n uint64)) {
+	for i, p := range e.Protocols {
+		if n := e.stats.truncated[i].Load(); n > 0 {
+			yield(p.Name(), n)
 		}
 	}
 }

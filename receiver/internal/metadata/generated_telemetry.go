@@ -38,6 +38,7 @@ type TelemetryBuilder struct {
 	ReceiverPeriscoIgnoredEvents      metric.Int64ObservableCounter
 	ReceiverPeriscoLosses             metric.Int64ObservableCounter
 	ReceiverPeriscoOpenExchanges      metric.Int64ObservableGauge
+	ReceiverPeriscoTruncatedExchanges metric.Int64ObservableCounter
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -201,6 +202,21 @@ func (builder *TelemetryBuilder) RegisterReceiverPeriscoOpenExchangesCallback(cb
 	return nil
 }
 
+// RegisterReceiverPeriscoTruncatedExchangesCallback sets callback for observable ReceiverPeriscoTruncatedExchanges metric.
+func (builder *TelemetryBuilder) RegisterReceiverPeriscoTruncatedExchangesCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ReceiverPeriscoTruncatedExchanges, obs: o})
+		return nil
+	}, builder.ReceiverPeriscoTruncatedExchanges)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 type observerInt64 struct {
 	embedded.Int64Observer
 	inst metric.Int64Observable
@@ -286,6 +302,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	builder.ReceiverPeriscoOpenExchanges, err = builder.meter.Int64ObservableGauge(
 		"otelcol_receiver_perisco_open_exchanges",
 		metric.WithDescription("Requests that have no complete answer yet. [Alpha]"),
+		metric.WithUnit("{exchange}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverPeriscoTruncatedExchanges, err = builder.meter.Int64ObservableCounter(
+		"otelcol_receiver_perisco_truncated_exchanges",
+		metric.WithDescription("Exchanges of which bytes were missing, so that they say less than took place. They have the attribute perisco.truncated. The losses tell why. [Alpha]"),
 		metric.WithUnit("{exchange}"),
 	)
 	errs = errors.Join(errs, err)

@@ -39,6 +39,30 @@ var (
 	ErrEarly = errors.New("protocol: answer without a request")
 )
 
+// An Upgrade is the error with which Server says that the connection goes on in
+// another protocol, with the first byte that was not consumed. If no Protocol
+// takes it over, the connection is opaque from there on.
+type Upgrade struct {
+	// Token is what the peers call the other protocol, in lower case (RFC 9110 7.8).
+	Token string
+	// Request is the exchange whose answer comes in the other protocol.
+	Request exchange.Exchange
+	// Taken says, when Close is called next, that the other protocol continues
+	// Request: it is not to be handed out.
+	Taken bool
+}
+
+func (u *Upgrade) Error() string { return "protocol: connection goes on as " + u.Token }
+
+// A Successor is a Protocol that connections of others can turn to.
+type Successor interface {
+	Protocol
+	// Upgraded returns the state machine for a connection that request turned
+	// to the protocol with this token, or nil if that is another one. request is
+	// valid only during the call.
+	Upgraded(token string, request exchange.Exchange, ep *exchange.Endpoint, emit func(exchange.Exchange)) Conn
+}
+
 // A Protocol recognises connections and makes the state machines that follow
 // them. Immutable and safe for concurrent use.
 type Protocol interface {

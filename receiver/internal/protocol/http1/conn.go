@@ -61,6 +61,8 @@ type conn struct {
 	gap    bool
 	unsure uint64
 	lossy  bool // anything was ever lost
+
+	upgrade protocol.Upgrade // of the 101 with which HTTP/1 ended
 }
 
 // hole says what a loss of the client's bytes may have hidden.
@@ -247,7 +249,13 @@ func (c *conn) Expire(before, at stream.Time) { c.calls.Expire(before, at) }
 
 // Close implements protocol.Conn.
 func (c *conn) Close(why exchange.Outcome, at stream.Time) {
-	if why == exchange.Closed {
+	switch {
+	case c.upgrade.Taken:
+		c.calls.Yield(inOrder)
+	case c.upgrade.Request != nil: // to what nobody follows: it ends with 101
+		c.answering.Status = 101
+		c.end(c.answering, c.answering.Active)
+	case why == exchange.Closed:
 		c.Ended(stream.Server, at)
 	}
 	c.endAll(why, at)

@@ -45,6 +45,7 @@ func New(o httpconv.Options) *Protocol {
 		p.responseInitials.Add(name)
 	}
 	p.requestInitials.Add("expect")
+	p.responseInitials.Add("upgrade")
 	return p
 }
 

@@ -1,8 +1,11 @@
 package http1
 
 import (
+	"strings"
+
 	"github.com/perisco-io/perisco/receiver/internal/exchange"
 	"github.com/perisco-io/perisco/receiver/internal/protocol"
+	"github.com/perisco-io/perisco/receiver/internal/protocol/httpconv"
 	"github.com/perisco-io/perisco/receiver/internal/stream"
 )
 
@@ -44,7 +47,9 @@ func (c *conn) statusLine(b *stream.Buffer) error {
 		x.Active = max(x.Active, b.Latest()) // the request may have been reported later
 		if !c.interim {
 			c.answering = x
-			x.Status = s.status
+			if s.status != 101 { // the final one may come in another protocol
+				x.Status = s.status
+			}
 		}
 	}
 	h.begin()
@@ -89,6 +94,9 @@ func (c *conn) responseFields(b *stream.Buffer) error {
 			continue
 		}
 		h.field(name, value)
+		if c.status == 101 && httpconv.Is(name, "upgrade") {
+			c.upgrade.Token = strings.ToLower(string(value))
+		}
 		if x != nil {
 			x.ResponseField(name, value)
 		}
@@ -107,10 +115,12 @@ func (c *conn) responseBody(b *stream.Buffer) error {
 		}
 		h.begin()
 		return nil
+	case x != nil && c.status == 101 && c.calls.Len() == 1:
+		c.upgrade.Request = x // RFC 9110 15.2.2: it is answered in the other protocol
+		return &c.upgrade
 	case x != nil && (c.status == 101 || x.Connect() && c.status < 300):
-		// What follows is another protocol (RFC 9110 15.2.2, 9.3.6). The answer
-		// to a request that was upgraded to HTTP/2 is among it: its exchange
-		// ends here, with 101.
+		// What follows is another protocol (RFC 9110 15.2.2, 9.3.6).
+		x.Status = c.status
 		c.end(x, b.Latest())
 		c.endAll(exchange.Lost, b.Latest())
 		return protocol.ErrOpaque

@@ -26,7 +26,7 @@ func Fuzz(f *testing.F, p protocol.Protocol, name string) {
 		f.Add(uint8(stream.Client), script)
 	}
 	f.Fuzz(func(t *testing.T, flags uint8, script []byte) {
-		r, err := playOnce(p, decode(script), stream.Side(flags&1), flags&2 != 0)
+		r, err := playOnce([]protocol.Protocol{p}, decode(script), stream.Side(flags&1), flags&2 != 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -168,18 +168,18 @@ func (r *record) write(b *strings.Builder) {
 }
 
 // play runs a conversation through the engine, at one end.
-func play(p protocol.Protocol, src *player, sink engine.Sink) (*engine.Engine, error) {
+func play(ps []protocol.Protocol, src *player, sink engine.Sink) (*engine.Engine, error) {
 	e := engine.New(engine.Settings{
-		Source: src, Protocols: []protocol.Protocol{p}, Sink: sink,
+		Source: src, Protocols: ps, Sink: sink,
 		RequestTimeout: time.Hour, MaxConnections: 8,
 	})
 	return e, e.Run()
 }
 
 // playOnce plays steps and returns what they gave.
-func playOnce(p protocol.Protocol, steps []step, side stream.Side, joined bool) (*result, error) {
+func playOnce(ps []protocol.Protocol, steps []step, side stream.Side, joined bool) (*result, error) {
 	r := new(result)
-	e, err := play(p, &player{steps: steps, side: side, joined: joined}, r)
+	e, err := play(ps, &player{steps: steps, side: side, joined: joined}, r)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,258 @@
+package http2
+
+import (
+	"errors"
+
+	"github.com/perisco-io/perisco/receiver/internal/exchange"
+	"github.com/perisco-io/perisco/receiver/internal/match"
+	"github.com/perisco-io/perisco/receiver/internal/protocol/http2/hpack"
+	"github.com/perisco-io/perisco/receiver/internal/stream"
+)
+
+const (
+	// maxOpen is how many streams of a connection are followed at once; the
+	// oldest goes first. Servers allow 100 to 250 (RFC 9113 6.5.2 wants at least
+	// 100), gRPC's as many as come.
+	maxOpen = 8192
+	// maxEarly is how many answers may wait for their requests to be reported.
+	maxEarly = 128
+)
+
+// Why bytes made no sense. The engine counts each by its text.
+var (
+	errFrame  = errors.New("http2: not a frame")
+	errBlock  = errors.New("http2: not a header block")
+	errAstray = errors.New("http2: no frame begins a write")
+)
+
+// conn follows one connection.
+type conn struct {
+	protocol *Protocol
+	endpoint *exchange.Endpoint
+	calls    match.Table[*call] // by stream
+	// early are answers whose requests were not reported yet: at a client one
+	// thread may be seen reading before another was seen writing. A client's ids
+	// only grow (RFC 9113 5.1.1), so the request can still come while the id
+	// is greater than all that came.
+	early  match.Table[*call]
+	latest uint32 // greatest id of early
+	last   uint32 // greatest id that the client used
+	whole  bool   // the client's preface was seen
+
+	client, server half
+}
+
+// stage is where in its stream a side is.
+type stage uint8
+
+const (
+	atOpening stage = iota
+	inFrames
+	astray // a write must show where frames begin
+)
+
+// half is one direction of a connection.
+type half struct {
+	stage   stage
+	skipped int  // writes, while astray
+	whole   bool // nothing was lost so far, nothing came before
+	// joining says that the bytes at hand waited until they told the protocol.
+	// The latest did; when the others came is not known well.
+	joining bool
+	fields  hpack.Decoder
+	block   block
+	stream  uint32 // whose DATA is arriving, 0 if nobody's
+	ends    bool   // it is the last of its stream
+}
+
+// Client implements protocol.Conn.
+func (c *conn) Client(b *stream.Buffer) error {
+	h := &c.client
+	if h.stage == atOpening {
+		p, err := b.Peek(len(preface))
+		switch {
+		case err == nil && string(p) == preface:
+			b.Discard(int64(len(preface)))
+			h.stage, h.whole, c.whole = inFrames, true, true
+		case err == stream.ErrShort && string(b.Bytes()) == preface[:len(b.Bytes())]:
+			return nil
+		case err == stream.ErrHole && string(b.Bytes()) == preface[:len(b.Bytes())]:
+			return err
+		default:
+			c.join(h)
+		}
+	}
+	err := c.frames(h, b, stream.Client)
+	h.joining = false
+	return err
+}
+
+// Server implements protocol.Conn.
+func (c *conn) Server(b *stream.Buffer) error {
+	h := &c.server
+	if h.stage == atOpening {
+		switch {
+		case len(b.Bytes()) == 0 && !b.Truncated():
+			return nil
+		case c.whole && b.Pos() == 0:
+			h.stage, h.whole = inFrames, true
+		default:
+			c.join(h)
+		}
+	}
+	err := c.frames(h, b, stream.Server)
+	h.joining = false
+	return err
+}
+
+// join is for a side whose beginning was not seen.
+func (c *conn) join(h *half) {
+	h.stage, h.joining = astray, true
+	h.fields.Forget()
+}
+
+// Lost implements protocol.Conn.
+func (c *conn) Lost(side stream.Side, at stream.Time) error {
+	h := c.half(side)
+	if h.block.stream != 0 {
+		h.block.cut = true
+		_ = c.endBlock(h, side, nil, at) // what is there of it
+	}
+	h.fields.Forget()
+	h.stage, h.whole = astray, false
+	h.stream, h.ends = 0, false
+	c.doubt(side)
+	c.early.EndAll(exchange.Lost, at)
+	return nil
+}
+
+// doubt notes that bytes of side went by unread that may have belonged to any
+// of the streams that are open.
+func (c *conn) doubt(side stream.Side) {
+	for x := range c.calls.All() {
+		x.unsure = true
+		// What is over cannot be lost, nor can what has not begun in part: an
+		// answer whose head is yet to come is whole if it comes.
+		if side == stream.Client && !x.sent || side == stream.Server && x.Status != 0 {
+			x.blind[side] = true
+			x.Truncated = true
+		}
+	}
+}
+
+func (c *conn) half(side stream.Side) *half {
+	if side == stream.Client {
+		return &c.client
+	}
+	return &c.server
+}
+
+// Ended implements protocol.Conn.
+func (c *conn) Ended(side stream.Side, at stream.Time) {
+	if side == stream.Server {
+		c.calls.EndAll(exchange.Closed, at)
+	}
+}
+
+// Expire implements protocol.Conn.
+func (c *conn) Expire(before, at stream.Time) {
+	c.calls.Expire(before, at)
+	c.calls.Forget()
+}
+
+// Close implements protocol.Conn.
+func (c *conn) Close(why exchange.Outcome, at stream.Time) {
+	c.early.EndAll(why, at)
+	c.calls.EndAll(why, at)
+}
+
+// Open implements protocol.Conn.
+func (c *conn) Open() int { return c.calls.Live() }
+
+// open adds the exchange of a stream.
+func (c *conn) open(id uint32, start, active stream.Time) *call {
+	x, ok := c.calls.Open(uint64(id), start)
+	if !ok {
+		for oldest := range c.calls.All() {
+			c.calls.End(oldest.Key, exchange.Evicted, active)
+			break
+		}
+		x, _ = c.calls.Open(uint64(id), start)
+	}
+	x.Active = active
+	x.reset(&c.protocol.options)
+	if e, ok := c.early.Find(uint64(id)); ok {
+		x.Swap(&e.Exchange)
+		x.grpc, x.size, x.over, x.overAt, x.broken = e.grpc, e.size, e.over, e.overAt, e.broken
+		c.early.End(uint64(id), exchange.Answered, active)
+	}
+	if c.early.Len() > 0 && id > c.latest {
+		c.early.EndAll(exchange.Lost, active)
+	}
+	return x
+}
+
+// answering finds the exchange that the server speaks of; begun says that an
+// answer may begin here whose request has yet to be reported.
+func (c *conn) answering(id uint32, begun bool, at stream.Time) *call {
+	if x, ok := c.calls.Find(uint64(id)); ok {
+		return x
+	}
+	if id <= c.last || id&1 == 0 || c.endpoint.Side != stream.Client {
+		return nil
+	}
+	if x, ok := c.early.Find(uint64(id)); ok {
+		return x
+	}
+	if !begun {
+		return nil
+	}
+	x, ok := c.early.Open(uint64(id), at)
+	if !ok {
+		return nil
+	}
+	x.reset(&c.protocol.options)
+	c.latest = max(c.latest, id)
+	return x
+}
+
+// requestOver goes on after the last byte of a request.
+func (c *conn) requestOver(id uint32) {
+	if x, ok := c.calls.Find(uint64(id)); ok {
+		x.sent = true
+	}
+}
+
+// responseOver goes on after the last byte of a response.
+func (c *conn) responseOver(id uint32, at stream.Time) {
+	if x := c.answering(id, false, at); x != nil {
+		c.finish(x, at)
+	}
+}
+
+// finish ends an exchange whose response has ended.
+func (c *conn) finish(x *call, at stream.Time) {
+	at = max(at, x.Active, x.Start)
+	if _, ok := c.calls.Find(x.Key); !ok { // its request is yet to come
+		x.over, x.overAt = true, at
+		return
+	}
+	if !x.told() {
+		c.calls.End(x.Key, exchange.Lost, at)
+		return
+	}
+	x.judge()
+	c.calls.End(x.Key, exchange.Answered, at)
+}
+
+// broke ends the exchange of a stream that one of the sides gave up.
+func (c *conn) broke(x *call, why string, at stream.Time) {
+	at = max(at, x.Active, x.Start)
+	x.broken = why
+	if _, ok := c.calls.Find(x.Key); !ok {
+		x.over, x.overAt = true, at
+		return
+	}
+	x.ErrorType = why
+	c.calls.End(x.Key, exchange.Reset, at)
+}

@@ -1,0 +1,153 @@
+package hpack
+
+const (
+	defaultSize = 4096 // RFC 9113 6.5.2, SETTINGS_HEADER_TABLE_SIZE
+	// maxSize is how much of a table is kept. Chrome, Firefox and nghttp take
+	// 64 KiB. Of a larger one the oldest entries are unknown.
+	maxSize  = 64 << 10
+	overhead = 32 // RFC 7541 4.1: what an entry counts beside its text
+)
+
+// An entry of the dynamic table.
+type entry struct {
+	at          uint32 // where its text stands, counted from the first ever; wraps
+	name, value uint32 // lengths
+	unknown     bool   // its name is, so it is of no use, but it has its place
+}
+
+func (e *entry) size() int { return int(e.name) + int(e.value) + overhead }
+
+// table is the dynamic table of RFC 7541 2.3.2. Its indices count from the
+// newest entry, so that entries older than those it holds do not matter to
+// those it does.
+//
+// Nor do evictions: an encoder refers to no entry that it evicted. They bound
+// what is kept. Where the sizes of older entries are unknown they come too late.
+type table struct {
+	ring []entry // the newest at newest; its length is a power of two, or 0
+	// newest may run past the ring's length: it is taken modulo.
+	newest, n uint32
+
+	text []byte // of all entries, oldest first, from front on
+	base uint32 // where text[0] stands
+	used int    // by the entries that are held
+
+	lowered int // by how much the table is smaller than defaultSize
+	// capped says that the encoder's table is larger than ours.
+	capped bool
+	// older says that the encoder may have entries older than those held.
+	older bool
+
+	name []byte // of the entry that is being inserted, if its own place moves
+}
+
+func (t *table) limit() int { return defaultSize - t.lowered }
+
+func (t *table) forget() {
+	t.n, t.used = 0, 0
+	t.text = t.text[:0]
+	t.older = true
+}
+
+// lookup finds the entry that is i places older than the newest.
+func (t *table) lookup(i int, f *Field) error {
+	if i >= int(t.n) {
+		if !t.older {
+			return ErrInvalid
+		}
+		*f = Field{Unknown: true}
+		return nil
+	}
+	t.get(&t.ring[(t.newest-uint32(i))&uint32(len(t.ring)-1)], f)
+	return nil
+}
+
+func (t *table) get(e *entry, f *Field) {
+	if e.unknown {
+		*f = Field{Unknown: true}
+		return
+	}
+	at := e.at - t.base
+	mid, end := at+e.name, at+e.name+e.value
+	f.Name, f.Value, f.Unknown = t.text[at:mid:mid], t.text[mid:end:end], false
+}
+
+// resize takes the size that the encoder took. RFC 7541 6.3, 4.3.
+func (t *table) resize(size int) {
+	t.capped = size > maxSize
+	t.lowered = defaultSize - min(size, maxSize)
+	if size == 0 {
+		t.older = false // nothing is left of what was missed
+		t.n, t.used = 0, 0
+		return
+	}
+	t.evict(t.limit())
+}
+
+// evict leaves entries of at most size. RFC 7541 4.4.
+func (t *table) evict(size int) {
+	for t.used > size {
+		t.n--
+		t.used -= t.ring[(t.newest-t.n)&uint32(len(t.ring)-1)].size()
+		t.older = t.older || t.capped
+	}
+}
+
+// insert adds f, and makes its slices those of the table.
+func (t *table) insert(f *Field) {
+	e := entry{name: uint32(len(f.Name)), value: uint32(len(f.Value)), unknown: f.Unknown}
+	size := e.size()
+	if size > t.limit() {
+		// RFC 7541 4.4: it empties the table, and is no error.
+		t.older = t.older || t.capped
+		t.evict(0)
+		return
+	}
+	t.evict(t.limit() - size)
+	t.room(f, size-overhead)
+	e.at = t.base + uint32(len(t.text))
+	t.text = append(append(t.text, f.Name...), f.Value...)
+	if int(t.n) == len(t.ring) {
+		t.grow()
+	}
+	t.newest++
+	t.ring[t.newest&uint32(len(t.ring)-1)] = e
+	t.n++
+	t.used += size
+	if !e.unknown {
+		t.get(&e, f)
+	}
+}
+
+// room makes place for the text of f behind that of the other entries.
+func (t *table) room(f *Field, n int) {
+	if len(t.text)+n <= cap(t.text) {
+		return
+	}
+	held := t.text[:0]
+	if t.n > 0 {
+		oldest := &t.ring[(t.newest-t.n+1)&uint32(len(t.ring)-1)]
+		held = t.text[oldest.at-t.base:]
+		t.base = oldest.at
+	} else {
+		t.base += uint32(len(t.text))
+	}
+	if 2*(len(held)+n) > cap(t.text) {
+		// At least twice as much as is held, so that moving is paid for by what
+		// was inserted since the last time.
+		t.text = append(make([]byte, 0, min(4*(len(held)+n), 2*t.limit())), held...)
+		return
+	}
+	t.name = append(t.name[:0], f.Name...) // may stand where held is moved to
+	f.Name = t.name
+	t.text = append(t.text[:0], held...)
+}
+
+// grow doubles the ring.
+func (t *table) grow() {
+	next := make([]entry, max(16, 2*len(t.ring)))
+	for i := range t.n { // from the newest
+		next[(t.newest-i)&uint32(len(next)-1)] = t.ring[(t.newest-i)&uint32(len(t.ring)-1)]
+	}
+	t.ring = next
+}

@@ -1,0 +1,74 @@
+package http2_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/perisco-io/perisco/receiver/internal/exchange"
+	"github.com/perisco-io/perisco/receiver/internal/stream"
+)
+
+// Writes are lost at random while ten streams are open. Every request is told
+// at most once, with its own answer or with none.
+func TestLossesCostWhatWasLost(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 5))
+	for _, side := range []stream.Side{stream.Client, stream.Server} {
+		l, c, s := begin(t, p, side)
+		const requests = 4000
+		var open []uint32
+		answered := make(map[uint32]int)
+		statuses := []int{200, 204, 404, 500}
+		write := func(side stream.Side, data []byte) {
+			if r.IntN(50) > 0 {
+				_ = l.hear(side, data, 0)
+				return
+			}
+			kept := r.IntN(len(data) + 1)
+			_ = l.hear(side, data[:kept:kept], int64(len(data)-kept))
+		}
+		for id := uint32(1); id < 2*requests || len(open) > 0; {
+			if id < 2*requests && len(open) < 10 {
+				c.headers(id, true, append(get(fmt.Sprintf("/%d", id)), "user-agent: me")...)
+				write(stream.Client, c.take())
+				open = append(open, id)
+				id += 2
+				continue
+			}
+			i := r.IntN(len(open))
+			answered[open[i]] = statuses[r.IntN(len(statuses))]
+			s.headers(open[i], false, fmt.Sprintf(":status: %d", answered[open[i]]), "server: x")
+			s.frame(data, endStream, open[i], make([]byte, r.IntN(500))...)
+			write(stream.Server, s.take())
+			open = append(open[:i], open[i+1:]...)
+		}
+		l.conn.Close(exchange.Closed, l.now)
+		told := make(map[uint32]bool)
+		whole, lost := 0, 0
+		for i, x := range l.ends {
+			id := uint32(x.Key)
+			if told[id] {
+				t.Errorf("%d told twice", id)
+			}
+			told[id] = true
+			say := l.said[i]
+			switch {
+			case x.Outcome == exchange.Answered && !x.Truncated:
+				whole++
+				if want := fmt.Sprintf("GET /%d %d", id, answered[id]); say != want {
+					t.Errorf("%q, want %q", say, want)
+				}
+			case x.ErrorType != "" && !strings.HasSuffix(x.ErrorType, fmt.Sprint(answered[id])):
+				t.Errorf("%d: error.type = %q", id, x.ErrorType)
+			default:
+				lost++
+			}
+		}
+		// One write in fifty of either side.
+		if len(l.ends) < requests*96/100 {
+			t.Errorf("%v: %d of %d told", side, len(l.ends), requests)
+		}
+		t.Logf("%v: %d whole, %d not, of %d", side, whole, lost, requests)
+	}
+}
