@@ -53,7 +53,7 @@ lint: ## run the linters of .golangci.yml
 fuzz: ## run every fuzz target for FUZZTIME
 	@grep -ro --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' bpf receiver | while IFS=: read -r file func; do \
 		echo "$$file $${func#func }"; \
-		go test -run '^$$' -fuzz "^$${func#func }$$" -fuzztime $(FUZZTIME) "./$${file%/*}" || exit 1; \
+		go test -run '^$$' -fuzz "^$${func#func }$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5x "./$${file%/*}" || exit 1; \
 	done
 
 bench: ## run the benchmarks and write BENCHMARKS.md
