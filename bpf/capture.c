@@ -17,5 +17,9 @@
 #include "listeners.h"
 #include "syscall.h"
 #include "socklen.h"
+#include "call.h"
+#include "fexit.h"
+#include "kprobe.h"
+#include "sysexit.h"
 
 char _license[] SEC("license") = "Dual MIT/GPL"; // the kernel lets these call GPL-only helpers

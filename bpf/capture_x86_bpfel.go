@@ -75,6 +75,8 @@ const (
 	CaptureMissingMISSING_ASYNC       CaptureMissing = 8
 	CaptureMissingMISSING_COMPAT_TASK CaptureMissing = 9
 	CaptureMissingMISSING_SYSCALL     CaptureMissing = 10
+	CaptureMissingMISSING_ENTRY       CaptureMissing = 11
+	CaptureMissingMISSING_TLS         CaptureMissing = 12
 )
 
 type CapturePolicy struct {
@@ -95,21 +97,34 @@ const (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	CaptureMapConnections     = "connections"
-	CaptureMapEvents          = "events"
-	CaptureMapListeners       = "listeners"
-	CaptureMapLosses          = "losses"
-	CaptureMapPolicies        = "policies"
-	CaptureMapProcesses       = "processes"
-	CaptureMapScratches       = "scratches"
-	CaptureProgDestroy        = "destroy"
-	CaptureProgFindListeners  = "find_listeners"
-	CaptureProgSocklenRecv    = "socklen_recv"
-	CaptureProgSocklenSend    = "socklen_send"
-	CaptureProgState          = "state"
-	CaptureVarExcludeTgid     = "exclude_tgid"
-	CaptureVarMaxPayloadBytes = "max_payload_bytes"
-	CaptureVarWakeupBytes     = "wakeup_bytes"
+	CaptureMapCalls                = "calls"
+	CaptureMapConnections          = "connections"
+	CaptureMapConnectionsByAddress = "connections_by_address"
+	CaptureMapEvents               = "events"
+	CaptureMapListeners            = "listeners"
+	CaptureMapLosses               = "losses"
+	CaptureMapPolicies             = "policies"
+	CaptureMapProcesses            = "processes"
+	CaptureMapScratches            = "scratches"
+	CaptureProgDestroy             = "destroy"
+	CaptureProgFexitRecv           = "fexit_recv"
+	CaptureProgFexitRecvBegin      = "fexit_recv_begin"
+	CaptureProgFexitSend           = "fexit_send"
+	CaptureProgFexitSendBegin      = "fexit_send_begin"
+	CaptureProgFindListeners       = "find_listeners"
+	CaptureProgKprobeRecv          = "kprobe_recv"
+	CaptureProgKprobeRecvBegin     = "kprobe_recv_begin"
+	CaptureProgKprobeSend          = "kprobe_send"
+	CaptureProgKprobeSendBegin     = "kprobe_send_begin"
+	CaptureProgSocklenRecv         = "socklen_recv"
+	CaptureProgSocklenSend         = "socklen_send"
+	CaptureProgState               = "state"
+	CaptureProgSysexit             = "sysexit"
+	CaptureVarExcludeTgid          = "exclude_tgid"
+	CaptureVarMaxPayloadBytes      = "max_payload_bytes"
+	CaptureVarRecvmsgArgs          = "recvmsg_args"
+	CaptureVarTyped                = "typed"
+	CaptureVarWakeupBytes          = "wakeup_bytes"
 )
 
 // LoadCapture returns the embedded CollectionSpec for Capture.
@@ -154,24 +169,35 @@ type CaptureSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type CaptureProgramSpecs struct {
-	Destroy       *ebpf.ProgramSpec `ebpf:"destroy"`
-	FindListeners *ebpf.ProgramSpec `ebpf:"find_listeners"`
-	SocklenRecv   *ebpf.ProgramSpec `ebpf:"socklen_recv"`
-	SocklenSend   *ebpf.ProgramSpec `ebpf:"socklen_send"`
-	State         *ebpf.ProgramSpec `ebpf:"state"`
+	Destroy         *ebpf.ProgramSpec `ebpf:"destroy"`
+	FexitRecv       *ebpf.ProgramSpec `ebpf:"fexit_recv"`
+	FexitRecvBegin  *ebpf.ProgramSpec `ebpf:"fexit_recv_begin"`
+	FexitSend       *ebpf.ProgramSpec `ebpf:"fexit_send"`
+	FexitSendBegin  *ebpf.ProgramSpec `ebpf:"fexit_send_begin"`
+	FindListeners   *ebpf.ProgramSpec `ebpf:"find_listeners"`
+	KprobeRecv      *ebpf.ProgramSpec `ebpf:"kprobe_recv"`
+	KprobeRecvBegin *ebpf.ProgramSpec `ebpf:"kprobe_recv_begin"`
+	KprobeSend      *ebpf.ProgramSpec `ebpf:"kprobe_send"`
+	KprobeSendBegin *ebpf.ProgramSpec `ebpf:"kprobe_send_begin"`
+	SocklenRecv     *ebpf.ProgramSpec `ebpf:"socklen_recv"`
+	SocklenSend     *ebpf.ProgramSpec `ebpf:"socklen_send"`
+	State           *ebpf.ProgramSpec `ebpf:"state"`
+	Sysexit         *ebpf.ProgramSpec `ebpf:"sysexit"`
 }
 
 // CaptureMapSpecs contains maps before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type CaptureMapSpecs struct {
-	Connections *ebpf.MapSpec `ebpf:"connections"`
-	Events      *ebpf.MapSpec `ebpf:"events"`
-	Listeners   *ebpf.MapSpec `ebpf:"listeners"`
-	Losses      *ebpf.MapSpec `ebpf:"losses"`
-	Policies    *ebpf.MapSpec `ebpf:"policies"`
-	Processes   *ebpf.MapSpec `ebpf:"processes"`
-	Scratches   *ebpf.MapSpec `ebpf:"scratches"`
+	Calls                *ebpf.MapSpec `ebpf:"calls"`
+	Connections          *ebpf.MapSpec `ebpf:"connections"`
+	ConnectionsByAddress *ebpf.MapSpec `ebpf:"connections_by_address"`
+	Events               *ebpf.MapSpec `ebpf:"events"`
+	Listeners            *ebpf.MapSpec `ebpf:"listeners"`
+	Losses               *ebpf.MapSpec `ebpf:"losses"`
+	Policies             *ebpf.MapSpec `ebpf:"policies"`
+	Processes            *ebpf.MapSpec `ebpf:"processes"`
+	Scratches            *ebpf.MapSpec `ebpf:"scratches"`
 }
 
 // CaptureVariableSpecs contains global variables before they are loaded into the kernel.
@@ -180,6 +206,8 @@ type CaptureMapSpecs struct {
 type CaptureVariableSpecs struct {
 	ExcludeTgid     *ebpf.VariableSpec `ebpf:"exclude_tgid"`
 	MaxPayloadBytes *ebpf.VariableSpec `ebpf:"max_payload_bytes"`
+	RecvmsgArgs     *ebpf.VariableSpec `ebpf:"recvmsg_args"`
+	Typed           *ebpf.VariableSpec `ebpf:"typed"`
 	WakeupBytes     *ebpf.VariableSpec `ebpf:"wakeup_bytes"`
 }
 
@@ -203,18 +231,22 @@ func (o *CaptureObjects) Close() error {
 //
 // It can be passed to LoadCaptureObjects or ebpf.CollectionSpec.LoadAndAssign.
 type CaptureMaps struct {
-	Connections *ebpf.Map `ebpf:"connections"`
-	Events      *ebpf.Map `ebpf:"events"`
-	Listeners   *ebpf.Map `ebpf:"listeners"`
-	Losses      *ebpf.Map `ebpf:"losses"`
-	Policies    *ebpf.Map `ebpf:"policies"`
-	Processes   *ebpf.Map `ebpf:"processes"`
-	Scratches   *ebpf.Map `ebpf:"scratches"`
+	Calls                *ebpf.Map `ebpf:"calls"`
+	Connections          *ebpf.Map `ebpf:"connections"`
+	ConnectionsByAddress *ebpf.Map `ebpf:"connections_by_address"`
+	Events               *ebpf.Map `ebpf:"events"`
+	Listeners            *ebpf.Map `ebpf:"listeners"`
+	Losses               *ebpf.Map `ebpf:"losses"`
+	Policies             *ebpf.Map `ebpf:"policies"`
+	Processes            *ebpf.Map `ebpf:"processes"`
+	Scratches            *ebpf.Map `ebpf:"scratches"`
 }
 
 func (m *CaptureMaps) Close() error {
 	return _CaptureClose(
+		m.Calls,
 		m.Connections,
+		m.ConnectionsByAddress,
 		m.Events,
 		m.Listeners,
 		m.Losses,
@@ -230,6 +262,8 @@ func (m *CaptureMaps) Close() error {
 type CaptureVariables struct {
 	ExcludeTgid     *ebpf.Variable `ebpf:"exclude_tgid"`
 	MaxPayloadBytes *ebpf.Variable `ebpf:"max_payload_bytes"`
+	RecvmsgArgs     *ebpf.Variable `ebpf:"recvmsg_args"`
+	Typed           *ebpf.Variable `ebpf:"typed"`
 	WakeupBytes     *ebpf.Variable `ebpf:"wakeup_bytes"`
 }
 
@@ -237,20 +271,38 @@ type CaptureVariables struct {
 //
 // It can be passed to LoadCaptureObjects or ebpf.CollectionSpec.LoadAndAssign.
 type CapturePrograms struct {
-	Destroy       *ebpf.Program `ebpf:"destroy"`
-	FindListeners *ebpf.Program `ebpf:"find_listeners"`
-	SocklenRecv   *ebpf.Program `ebpf:"socklen_recv"`
-	SocklenSend   *ebpf.Program `ebpf:"socklen_send"`
-	State         *ebpf.Program `ebpf:"state"`
+	Destroy         *ebpf.Program `ebpf:"destroy"`
+	FexitRecv       *ebpf.Program `ebpf:"fexit_recv"`
+	FexitRecvBegin  *ebpf.Program `ebpf:"fexit_recv_begin"`
+	FexitSend       *ebpf.Program `ebpf:"fexit_send"`
+	FexitSendBegin  *ebpf.Program `ebpf:"fexit_send_begin"`
+	FindListeners   *ebpf.Program `ebpf:"find_listeners"`
+	KprobeRecv      *ebpf.Program `ebpf:"kprobe_recv"`
+	KprobeRecvBegin *ebpf.Program `ebpf:"kprobe_recv_begin"`
+	KprobeSend      *ebpf.Program `ebpf:"kprobe_send"`
+	KprobeSendBegin *ebpf.Program `ebpf:"kprobe_send_begin"`
+	SocklenRecv     *ebpf.Program `ebpf:"socklen_recv"`
+	SocklenSend     *ebpf.Program `ebpf:"socklen_send"`
+	State           *ebpf.Program `ebpf:"state"`
+	Sysexit         *ebpf.Program `ebpf:"sysexit"`
 }
 
 func (p *CapturePrograms) Close() error {
 	return _CaptureClose(
 		p.Destroy,
+		p.FexitRecv,
+		p.FexitRecvBegin,
+		p.FexitSend,
+		p.FexitSendBegin,
 		p.FindListeners,
+		p.KprobeRecv,
+		p.KprobeRecvBegin,
+		p.KprobeSend,
+		p.KprobeSendBegin,
 		p.SocklenRecv,
 		p.SocklenSend,
 		p.State,
+		p.Sysexit,
 	)
 }
 

@@ -3,6 +3,15 @@
 // others at any time.
 #pragma once
 
+// Whether sockets and tasks come with a type that the verifier knows, and it
+// lets helpers take them (kernel 5.13). Then a socket is named by its cookie
+// and what is known of it kept with it; else by and under its address. A
+// constant for the verifier, which never looks at the other half.
+volatile const bool typed = true;
+
+// Arguments of tcp_recvmsg(): 6, from kernel 5.19 on 5, from 7.1 on 4.
+volatile const u32 recvmsg_args = 5;
+
 // Most bytes copied of one read or write; 256 at the least, and no more than
 // this default. With COPY_STEP behind them they must fit a per-CPU value,
 // which is 32 KiB at the most (PCPU_MIN_UNIT_SIZE).

@@ -20,7 +20,7 @@ static __always_inline bool observed(struct sock *sk)
 	return is_tcp(sk) && current_tgid() != exclude_tgid;
 }
 
-// Begins an event in the backend's slot; NULL if nobody wants it. The payload
+// Begins an event in the program's slot; NULL if nobody wants it. The payload
 // is wanted unless event.missing is set.
 static __always_inline struct scratch *begin_data(enum slot slot, struct sock *sk, bool out,
 						  u32 len_bytes)
@@ -42,20 +42,21 @@ static __always_inline struct scratch *begin_data(enum slot slot, struct sock *s
 }
 
 // Copies the payload, if there is one, and sends the event off.
-static __always_inline int end_data(enum slot slot, struct scratch *s, const struct payload *p)
+static __always_inline int end_data(enum slot slot, struct scratch *s, const struct payload *from)
 {
 	struct event *e = &s->event;
 	bool new_process = fill_process(e);
 
 	if (!e->missing)
-		e->missing = p->missing;
+		e->missing = from->missing;
 	if (!e->missing) {
 		u32 want = e->len_bytes;
 		if (want > max_payload_bytes) {
 			want = max_payload_bytes;
 			e->missing = MISSING_LIMIT;
 		}
-		enum missing missing = copy_payload(slot, (u64)p->buffer, (u64)p->segments, p->count, want);
+		s->from = *from;
+		enum missing missing = copy_payload(slot, want);
 		if (missing)
 			e->missing = missing;
 	}

@@ -37,11 +37,13 @@ enum missing : u8 {
 	MISSING_ASYNC,       // moved outside a syscall: io_uring, or the kernel itself
 	MISSING_COMPAT_TASK, // by a 32-bit task, whose syscalls are not decoded
 	MISSING_SYSCALL,     // by a syscall on something else, or one that is not decoded
+	MISSING_ENTRY,       // the call's beginning was not seen, and with it where its buffer is
+	MISSING_TLS,         // encrypted by the kernel: what was moved is not what TCP carries
 };
 
 // One event, followed by captured_bytes of payload.
 struct event {
-	u64 flow;     // socket cookie, or address (flow_of)
+	u64 flow;     // socket cookie, or from its address (flow_of)
 	u64 time_ns;  // CLOCK_BOOTTIME
 	u64 start_ns; // KIND_DATA: CLOCK_BOOTTIME when the process started
 	// TCP sequence numbers: of the first byte moved, for other kinds of the
@@ -65,8 +67,8 @@ struct event {
 _Static_assert(sizeof(struct event) == 104, "no hidden padding, a multiple of 8");
 
 // What user space asks for one flow, see maps.h. A word is a tag in the upper
-// half, the flow's number without the bits that choose its slot, plus one; and
-// a value in the lower half. One aligned word is read and written at once.
+// half, of the flow's bits that do not choose its slot (policy_tag), and a value
+// in the lower half. One aligned word is read and written at once.
 struct policy {
 	u64 skip_out; // value: copy nothing of what is sent before this sequence number
 	u64 skip_in;  // the same of what is received

@@ -18,6 +18,7 @@ typedef s64 __s64;
 typedef u16 __be16;
 typedef u32 __be32;
 typedef u32 __wsum;
+typedef unsigned long size_t;
 
 #define NULL ((void *)0)
 
@@ -26,10 +27,12 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_SK_STORAGE = 24,
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
 enum {
+	BPF_NOEXIST = 1,
 	BPF_F_NO_PREALLOC = 1 << 0,
 	BPF_F_MMAPABLE = 1 << 10,
 	BPF_SK_STORAGE_GET_F_CREATE = 1,
@@ -71,8 +74,13 @@ enum tcp_state {
 
 enum { RCV_SHUTDOWN = 1 }; // include/net/sock.h: bit of sock.sk_shutdown
 
+enum { MSG_SPLICE_PAGES = 0x8000000 }; // include/linux/socket.h, from 6.5 on; before, nobody set that bit
+
 // include/net/sock.h: bit numbers of sock_common.skc_flags, relocated
 enum sock_flags { SOCK_DEAD, SOCK_DONE };
+
+// include/linux/uio.h: numbers that changed, relocated
+enum iter_type { ITER_IOVEC, ITER_UBUF };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -115,6 +123,7 @@ struct inet_sock {
 };
 struct inet_connection_sock {
 	struct inet_sock icsk_inet;
+	const void *icsk_ulp_ops; // of what lies between the application and TCP: kernel TLS
 };
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
@@ -122,6 +131,23 @@ struct tcp_sock {
 	u32 copied_seq; // next byte that the application reads
 	u32 rcv_nxt;    // next byte that the peer sends
 	bool is_mptcp;  // is a subflow; absent without CONFIG_MPTCP
+};
+struct iov_iter {
+	u8 iter_type; // enum iter_type
+	size_t iov_offset; // into the first segment
+	unsigned long nr_segs;
+	const struct iovec *__iov; // a copy in kernel memory
+	const void *ubuf;          // the one segment of ITER_UBUF, in user memory; from 6.0 on
+};
+struct iov_iter___iov { // until 6.3
+	const struct iovec *iov;
+};
+struct iov_iter___type { // until 5.13
+	unsigned int type; // enum iter_type, and the direction in bit 0
+};
+struct msghdr {
+	struct iov_iter msg_iter;
+	unsigned int msg_flags;
 };
 struct inode {
 	u16 i_mode;
@@ -158,7 +184,8 @@ struct bpf_iter__task_file {
 
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
-	unsigned long orig_ax, ax, di, si, dx;
+	unsigned long orig_ax, ax, di, si, dx, r10; // of a syscall
+	unsigned long cx, r8;                       // of a function
 };
 #elif defined(__TARGET_ARCH_arm64)
 struct pt_regs {
@@ -189,4 +216,5 @@ struct user_msghdr {
 // Pointers that the kernel hands to a program (tp_btf, fentry, fexit), and what
 // they lead to, are read by plain loads: the verifier knows their types, and
 // the kernel catches faults. A dozen calls of BPF_CORE_READ took as long as all
-// else. An address from elsewhere needs them.
+// else. An address from elsewhere needs them: READ is for code that meets both.
+#define READ(from, ...) (typed ? ___arrow(from, __VA_ARGS__) : BPF_CORE_READ(from, __VA_ARGS__))

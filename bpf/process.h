@@ -7,13 +7,17 @@ static __always_inline u32 current_tgid(void)
 	return bpf_get_current_pid_tgid() >> 32;
 }
 
+static __always_inline struct task_struct *current_task(void)
+{
+	return typed ? bpf_get_current_task_btf() : (struct task_struct *)bpf_get_current_task();
+}
+
 // Fills in the process, and reports whether it is new here.
 static __always_inline bool fill_process(struct event *e)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_struct *leader = task->group_leader;
+	struct task_struct *leader = READ(current_task(), group_leader);
 	e->tgid = current_tgid();
-	e->start_ns = leader->start_boottime;
+	e->start_ns = READ(leader, start_boottime);
 	bpf_probe_read_kernel(&e->comm, sizeof(e->comm), &leader->comm);
 
 	u32 slot = e->tgid & (PROCESSES - 1);

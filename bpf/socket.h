@@ -4,40 +4,49 @@
 
 static __always_inline bool is_tcp(struct sock *sk)
 {
-	u16 family = sk->__sk_common.skc_family;
-	u16 protocol = sk->sk_protocol;
+	u16 family = READ(sk, __sk_common.skc_family);
+	u16 protocol = READ(sk, sk_protocol);
 	return (family == AF_INET || family == AF_INET6) &&
 	       (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
 }
 
+// The TCP socket that sk is, NULL if it is another one.
+static __always_inline struct tcp_sock *tcp_of(struct sock *sk)
+{
+	if (typed)
+		return bpf_skc_to_tcp_sock(sk);
+	return READ(sk, sk_protocol) == IPPROTO_TCP ? (struct tcp_sock *)sk : NULL;
+}
+
 // Names a connection: its cookie, unique while the machine is up. A socket
 // accepted by MPTCP has the cookie of its listener, if that ever had one (ss
-// gives it one); there the address, unique while the socket is.
+// gives it one). There, and where sockets have no type, the address, without the
+// low bits, which are the same in all; and since the next connection often gets
+// the address of the last, its generation in the upper bits, the same in all, too.
 static __always_inline u64 flow_of(struct sock *sk)
 {
-	u64 address = 0;
-	if (sk->sk_protocol != IPPROTO_MPTCP)
+	if (typed && sk->sk_protocol != IPPROTO_MPTCP)
 		return bpf_get_socket_cookie(sk);
-	bpf_probe_read_kernel(&address, sizeof(address), &sk); // copied, it is a number
-	return address;
+	struct connection *c = find_connection(sk);
+	return address_of(sk) >> 6 ^ (c ? (u64)c->generation << 48 : 0);
 }
 
 // The next byte that the application writes. write_seq counts the FIN, too.
 static __always_inline u32 next_out(struct tcp_sock *tcp, const struct connection *c)
 {
-	return tcp->write_seq - (c && c->fin_sent);
+	return READ(tcp, write_seq) - (c && c->fin_sent);
 }
 
 #define SOCK_FLAG(sk, flag) \
-	((sk)->__sk_common.skc_flags >> bpf_core_enum_value(enum sock_flags, flag) & 1)
+	(READ(sk, __sk_common.skc_flags) >> bpf_core_enum_value(enum sock_flags, flag) & 1)
 
 // The next byte that the application reads. tcp_recvmsg_locked() counts the
 // FIN in copied_seq with the last bytes before it, if they came together;
 // tcp_fin() has then set SOCK_DONE.
 static __always_inline u32 next_in(struct sock *sk, struct tcp_sock *tcp)
 {
-	u32 copied = tcp->copied_seq;
-	return copied - (SOCK_FLAG(sk, SOCK_DONE) && copied == tcp->rcv_nxt);
+	u32 copied = READ(tcp, copied_seq);
+	return copied - (SOCK_FLAG(sk, SOCK_DONE) && copied == READ(tcp, rcv_nxt));
 }
 
 static __always_inline void fill_sequence(struct event *e, struct sock *sk, struct tcp_sock *tcp,
@@ -65,7 +74,7 @@ static __always_inline void fill_v6(u8 addr[16], const struct in6_addr *v6)
 {
 	u32 *words = (u32 *)addr;
 	for (int i = 0; i < 4; i++)
-		words[i] = v6->in6_u.u6_addr32[i];
+		words[i] = READ(v6, in6_u.u6_addr32[i]);
 }
 
 // A connection that was open before us belongs to the server if its port is
@@ -78,7 +87,7 @@ static __always_inline void fill_role(struct event *e, struct sock *sk, const st
 		return;
 	}
 	struct listener at = {
-		.netns = sk->__sk_common.skc_net.net->ns.inum,
+		.netns = READ(sk, __sk_common.skc_net.net, ns.inum),
 		.port = e->local_port,
 	};
 	e->role = bpf_map_lookup_elem(&listeners, &at) ? ROLE_SERVER : ROLE_CLIENT;
@@ -94,21 +103,24 @@ static __always_inline void fill_socket(struct event *e, struct sock *sk, enum k
 	e->len_bytes = len_bytes;
 	e->flow = flow_of(sk);
 	e->time_ns = bpf_ktime_get_boot_ns();
-	e->peer_port = bpf_ntohs(sk->__sk_common.skc_dport);
-	if (sk->__sk_common.skc_family == AF_INET) {
-		fill_v4(e->local_addr, sk->__sk_common.skc_rcv_saddr);
-		fill_v4(e->peer_addr, sk->__sk_common.skc_daddr);
+	e->peer_port = bpf_ntohs(READ(sk, __sk_common.skc_dport));
+	if (READ(sk, __sk_common.skc_family) == AF_INET) {
+		fill_v4(e->local_addr, READ(sk, __sk_common.skc_rcv_saddr));
+		fill_v4(e->peer_addr, READ(sk, __sk_common.skc_daddr));
 	} else {
 		fill_v6(e->local_addr, &sk->__sk_common.skc_v6_rcv_saddr);
 		fill_v6(e->peer_addr, &sk->__sk_common.skc_v6_daddr);
 	}
-	struct connection *c = bpf_sk_storage_get(&connections, sk, NULL, 0);
-	// An MPTCP socket has no sequence numbers but those of its subflows; and
-	// tcp_disconnect() begins new ones.
-	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
+	struct connection *c = find_connection(sk);
+	// An MPTCP socket has no sequence numbers but those of its subflows; those
+	// of kernel TLS count what it makes of the bytes; and tcp_disconnect()
+	// begins new ones.
+	struct tcp_sock *tcp = tcp_of(sk);
 	if (tcp) {
-		e->local_port = bpf_ntohs(tcp->inet_conn.icsk_inet.inet_sport);
-		if (e->peer_port)
+		e->local_port = bpf_ntohs(READ(tcp, inet_conn.icsk_inet.inet_sport));
+		if (READ(tcp, inet_conn.icsk_ulp_ops))
+			e->missing = MISSING_TLS;
+		else if (e->peer_port)
 			fill_sequence(e, sk, tcp, c);
 	} else {
 		e->local_port = bpf_ntohs(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));

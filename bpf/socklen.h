@@ -4,6 +4,30 @@
 // Needs kernel 6.3.
 #pragma once
 
+// Finds what the running syscall reads into or writes from sk.
+static __always_inline void find_payload(struct payload *p, struct sock *sk, bool out)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
+	u32 nr = SYSCALL_NR(regs);
+
+	if (COMPAT(task)) {
+		p->missing = MISSING_COMPAT_TASK;
+	} else if (!SYSCALL_RUNS(regs) || nr == NR_io_uring_enter) {
+		p->missing = MISSING_ASYNC;
+	} else if (nr == NR_sendfile || nr == NR_splice) {
+		p->missing = MISSING_SPLICE;
+	} else {
+		// A syscall on one file can move bytes of another file's socket
+		// (network block devices and file systems).
+		struct file *own = sk->sk_socket->file;
+		if (!own || file_of(task, SYSCALL_ARG0(regs)) != own)
+			p->missing = MISSING_SYSCALL;
+		else
+			find_buffer(p, nr, out, SYSCALL_ARG1(regs), SYSCALL_ARG2(regs));
+	}
+}
+
 static __always_inline int socklen(enum slot slot, struct sock *sk, bool out, int ret, int flags)
 {
 	struct payload p = {};

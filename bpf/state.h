@@ -6,18 +6,19 @@
 // A TCP connection that carries an MPTCP one, which is seen itself.
 static __always_inline bool is_subflow(struct sock *sk)
 {
-	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
-	return tcp && bpf_core_field_exists(tcp->is_mptcp) && tcp->is_mptcp;
+	struct tcp_sock *tcp = tcp_of(sk);
+	return tcp && bpf_core_field_exists(tcp->is_mptcp) && READ(tcp, is_mptcp);
 }
 
 static __always_inline int opened(struct sock *sk, enum role role)
 {
 	struct connection *c = connection_of(sk);
-	if (c) {
-		c->role = role;
-		c->opened = true;
-	}
-	forget_policy(flow_of(sk)); // of a socket that was at this address before
+	if (c)
+		*c = (struct connection){
+			.role = role,
+			.opened = true,
+			.generation = bpf_get_prandom_u32(),
+		};
 	return emit_state(sk, KIND_OPENED, FLAG_OUT);
 }
 
@@ -34,7 +35,7 @@ static __always_inline int ended_out(struct sock *sk)
 // asked for. Applications that see it again and again are told of once.
 static __always_inline int ended_in(struct sock *sk)
 {
-	if (!(sk->sk_shutdown & RCV_SHUTDOWN))
+	if (!(READ(sk, sk_shutdown) & RCV_SHUTDOWN))
 		return 0;
 	struct connection *c = connection_of(sk);
 	if (c && c->end_read)
@@ -48,10 +49,11 @@ static __always_inline int closed(struct sock *sk, int from)
 {
 	// Left without a FIN of ours, or with an error (tcp_reset, tcp_write_err).
 	bool no_fin = from == TCP_ESTABLISHED || from == TCP_CLOSE_WAIT;
-	bool error = sk->sk_err != 0;
+	bool error = READ(sk, sk_err) != 0;
 	enum flag flags = FLAG_OUT | (no_fin || error ? FLAG_RESET : 0);
+	bool mptcp = READ(sk, sk_protocol) == IPPROTO_MPTCP;
 	// While the application holds the socket it can read what came before.
-	if (!SOCK_FLAG(sk, SOCK_DEAD) && !(no_fin && !error) && sk->sk_protocol == IPPROTO_TCP) {
+	if (!SOCK_FLAG(sk, SOCK_DEAD) && !(no_fin && !error) && !mptcp) {
 		struct connection *c = connection_of(sk);
 		if (c) {
 			c->closed = true;
@@ -59,7 +61,10 @@ static __always_inline int closed(struct sock *sk, int from)
 			return 0;
 		}
 	}
-	return emit_state(sk, KIND_CLOSED, flags);
+	emit_state(sk, KIND_CLOSED, flags);
+	if (mptcp) // destroy does not see it
+		forget_connection(sk);
+	return 0;
 }
 
 // Runs before sk gets its new state.
@@ -91,8 +96,9 @@ int BPF_PROG(state, struct sock *sk, int from, int to)
 SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(destroy, struct sock *sk)
 {
-	struct connection *c = bpf_sk_storage_get(&connections, sk, NULL, 0);
+	struct connection *c = find_connection(sk);
 	if (c && c->closed)
 		emit_state(sk, KIND_CLOSED, FLAG_OUT | (c->reset ? FLAG_RESET : 0));
+	forget_connection(sk);
 	return 0;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
-// The payload of a read or write from the registers of the syscall that runs.
+// The socket and the payload of a read or write from the registers of a syscall.
 #pragma once
 
 #if defined(__TARGET_ARCH_x86)
@@ -25,10 +25,11 @@ enum {
 #define SYSCALL_ARG0(regs) regs->di
 #define SYSCALL_ARG1(regs) regs->si
 #define SYSCALL_ARG2(regs) regs->dx
+#define SYSCALL_ARG3(regs) regs->r10
 // entry_SYSCALL_64 sets ax so, do_syscall_64() to the result at the end. Later
 // work on the way to user space (io_uring) and io_uring's threads differ.
 #define SYSCALL_RUNS(regs) ((s64)regs->ax == -ENOSYS)
-#define COMPAT(task) (task->thread_info.status & 2) // TS_COMPAT
+#define COMPAT(task) (READ(task, thread_info.status) & 2) // TS_COMPAT
 #elif defined(__TARGET_ARCH_arm64)
 // include/uapi/asm-generic/unistd.h
 enum {
@@ -52,59 +53,42 @@ enum {
 #define SYSCALL_ARG0(regs) regs->orig_x0
 #define SYSCALL_ARG1(regs) regs->regs[1]
 #define SYSCALL_ARG2(regs) regs->regs[2]
+#define SYSCALL_ARG3(regs) regs->regs[3]
 // invoke_syscall() puts the result there at the end.
 #define SYSCALL_RUNS(regs) (regs->regs[0] == regs->orig_x0)
-#define COMPAT(task) (task->thread_info.flags & 1 << 22) // TIF_32BIT
+#define COMPAT(task) (READ(task, thread_info.flags) & 1 << 22) // TIF_32BIT
 #endif
 
-// Whether fd is sk: a syscall on one file can move bytes of another file's
-// socket (network block devices and file systems).
-static __always_inline bool is_fd_of(struct task_struct *task, u32 fd, struct sock *sk)
+static __always_inline struct file *file_of(struct task_struct *task, u32 fd)
 {
-	struct file *own = sk->sk_socket->file, *file = NULL;
-	struct fdtable *fdt = task->files->fdt;
-	if (!own || fd >= fdt->max_fds)
-		return false;
-	bpf_probe_read_kernel(&file, sizeof(file), fdt->fd + fd);
-	return file == own;
+	struct file *file = NULL;
+	struct fdtable *fdt = READ(task, files, fdt);
+	if (fd < READ(fdt, max_fds))
+		bpf_probe_read_kernel(&file, sizeof(file), READ(fdt, fd) + fd);
+	return file;
 }
 
-// Finds what the running syscall reads into or writes from sk.
-static __always_inline void find_payload(struct payload *p, struct sock *sk, bool out)
+// What a syscall on a socket reads into or writes from. arg1 and arg2 are its
+// second and third argument.
+static __always_inline void find_buffer(struct payload *p, u32 nr, bool out, u64 arg1, u64 arg2)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
 	struct user_msghdr message = {};
 
-	if (COMPAT(task)) {
-		p->missing = MISSING_COMPAT_TASK;
-		return;
-	}
-	u32 nr = SYSCALL_NR(regs);
-	if (!SYSCALL_RUNS(regs) || nr == NR_io_uring_enter) {
-		p->missing = MISSING_ASYNC;
-		return;
-	}
-	if (nr == NR_sendfile || nr == NR_splice) {
-		p->missing = MISSING_SPLICE;
-		return;
-	}
-	if (!is_fd_of(task, SYSCALL_ARG0(regs), sk)) {
-		p->missing = MISSING_SYSCALL;
-		return;
-	}
-	const void *arg = (void *)SYSCALL_ARG1(regs);
 	if (nr == (out ? NR_write : NR_read) || nr == (out ? NR_sendto : NR_recvfrom)) {
-		p->buffer = arg;
+		p->buffer = (void *)arg1;
 	} else if (nr == (out ? NR_writev : NR_readv) || nr == (out ? NR_pwritev2 : NR_preadv2)) {
-		p->segments = arg;
-		p->count = SYSCALL_ARG2(regs);
+		p->segments = (void *)arg1;
+		p->count = arg2;
 	} else if (nr == (out ? NR_sendmsg : NR_recvmsg)) {
-		if (bpf_probe_read_user(&message, sizeof(message), arg))
+		if (bpf_probe_read_user(&message, sizeof(message), (void *)arg1))
 			p->missing = MISSING_FAULT;
 		p->segments = message.msg_iov;
 		p->count = message.msg_iovlen;
+	} else if (nr == (out ? NR_sendmmsg : NR_recvmmsg)) {
+		p->missing = MISSING_MMSG;
+	} else if (nr == NR_sendfile || nr == NR_splice) {
+		p->missing = MISSING_SPLICE;
 	} else {
-		p->missing = nr == (out ? NR_sendmmsg : NR_recvmmsg) ? MISSING_MMSG : MISSING_SYSCALL;
+		p->missing = MISSING_SYSCALL;
 	}
 }

@@ -4,9 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
+
+	"github.com/perisco-io/perisco/receiver/internal/capture"
 )
 
 // Bounds of the configuration.
@@ -82,6 +86,11 @@ type CaptureConfig struct {
 	RingBufferSize int `mapstructure:"ring_buffer_size"`
 	// MaxPayload is how many bytes of one read or write are copied at most.
 	MaxPayload int `mapstructure:"max_payload"`
+	// Backend is the way to see reads and writes, auto for the best that works.
+	Backend string `mapstructure:"backend"`
+	// BTFPath is a file with the types of the running kernel, for one that was
+	// built without them. Empty: /sys/kernel/btf/vmlinux.
+	BTFPath string `mapstructure:"btf_path"`
 	// PCAP is a packet capture to read instead of the kernel.
 	PCAP PCAPConfig `mapstructure:"pcap"`
 
@@ -96,6 +105,9 @@ func (c *CaptureConfig) Validate() error {
 	}
 	if n := c.MaxPayload; n < minPayload || n > maxPayload {
 		errs = append(errs, fmt.Errorf("max_payload is %d: set it to a number of bytes from %d to %d", n, minPayload, maxPayload))
+	}
+	if all := capture.Backends(); !slices.Contains(all, c.Backend) {
+		errs = append(errs, fmt.Errorf("backend is %q: set it to one of %s", c.Backend, strings.Join(all, ", ")))
 	}
 	return errors.Join(errs...)
 }
@@ -149,8 +161,9 @@ func createDefaultConfig() component.Config {
 	return &Config{
 		ErrorMode: Propagate,
 		Capture: CaptureConfig{
-			RingBufferSize: 4 << 20, // mapped twice, so 8 MiB of resident memory
+			RingBufferSize: 4 << 20,
 			MaxPayload:     maxPayload,
+			Backend:        capture.Auto,
 			PCAP:           PCAPConfig{KeepTime: true},
 		},
 		Protocols:      defaultProtocols(),

@@ -12,6 +12,7 @@ import (
 
 	"github.com/perisco-io/perisco/receiver/internal/metadata"
 	"github.com/perisco-io/perisco/receiver/internal/protocol/httpconv"
+	"github.com/perisco-io/perisco/receiver/internal/protocol/mysql"
 )
 
 // loadConfig returns the configuration of testdata/config.yaml with the name.
@@ -45,7 +46,7 @@ func TestConfig(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, &Config{
 		ErrorMode: Ignore,
-		Capture:   CaptureConfig{RingBufferSize: 1 << 20, MaxPayload: 4096, PCAP: PCAPConfig{KeepTime: true}},
+		Capture:   CaptureConfig{RingBufferSize: 1 << 20, MaxPayload: 4096, Backend: "sysexit", BTFPath: "/boot/btf", PCAP: PCAPConfig{KeepTime: true}},
 		Protocols: ProtocolsConfig{"http": &protocolConfig[httpconv.Options]{
 			Enabled: true,
 			Options: httpconv.Options{
@@ -54,7 +55,8 @@ func TestConfig(t *testing.T) {
 				BodySize:        true,
 				ClientUserAgent: true,
 			},
-		}, "http2": &protocolConfig[httpconv.Options]{Enabled: true}},
+		}, "http2": &protocolConfig[httpconv.Options]{Enabled: true},
+			"mysql": &protocolConfig[mysql.Options]{Enabled: true, Options: mysql.Options{QueryText: "off"}}},
 		RequestTimeout: 30 * time.Second,
 		MaxConnections: 1000,
 		Batch:          BatchConfig{Size: 100, Timeout: time.Second},
@@ -66,7 +68,7 @@ func TestConfigMistakes(t *testing.T) {
 	for name, want := range map[string][]string{
 		"none_enabled":            {"protocols: none is enabled: enable one, or remove the receiver"},
 		"unknown_key":             {"'capture' has invalid keys: ring_size"},
-		"unknown_protocol":        {`'protocols' protocol "smtp" is unknown: use http, http2`},
+		"unknown_protocol":        {`'protocols' protocol "smtp" is unknown: use http, http2, mysql`},
 		"unknown_option":          {"'protocols' http: ", "has invalid keys: headers"},
 		"header_name":             {`protocols::http::options: "X-Request-Id" is not a header name in lower case`},
 		"header_with_credentials": {`protocols::http::options: header "set-cookie" carries credentials and is never recorded`},
@@ -79,6 +81,7 @@ func TestConfigMistakes(t *testing.T) {
 		"payload_too_large":       {"capture: max_payload is 16385: set it to a number of bytes from 256 to 16384"},
 		"request_timeout":         {"request_timeout is 0s: set it to 1s or more, longer than the slowest answer worth waiting for"},
 		"max_connections":         {"max_connections is 0: set it to 1 or more, above the connections that are open at a time"},
+		"backend":                 {`capture: backend is "dtrace": set it to one of auto, socklen, fexit, kprobe, sysexit`},
 		"pcap_without_file":       {"capture::pcap: file is empty: name the capture to read, or remove pcap to capture this machine"},
 		"batch_size":              {"batch: size is 0: set it to a number of spans from 1 to 8192"},
 		"batch_too_large":         {"batch: size is 8193: set it to a number of spans from 1 to 8192"},

@@ -40,5 +40,7 @@ func openSource(cfg *Config) (capture.Source, error) {
 	return capture.Open(capture.Options{
 		RingBytes:       cfg.Capture.RingBufferSize,
 		MaxPayloadBytes: cfg.Capture.MaxPayload,
+		Backend:         cfg.Capture.Backend,
+		BTFPath:         cfg.Capture.BTFPath,
 	})
 }

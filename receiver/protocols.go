@@ -13,12 +13,14 @@ import (
 	"github.com/perisco-io/perisco/receiver/internal/protocol/http1"
 	"github.com/perisco-io/perisco/receiver/internal/protocol/http2"
 	"github.com/perisco-io/perisco/receiver/internal/protocol/httpconv"
+	"github.com/perisco-io/perisco/receiver/internal/protocol/mysql"
 )
 
 // registry is every protocol there is, in the order in which they are asked
 // whether a connection is theirs.
 var registry = []registration{
 	register(http1.New, httpconv.Options{}),
+	register(mysql.New, mysql.DefaultOptions()),
 	register(http2.New, httpconv.Options{}),
 }
 

@@ -189,6 +189,13 @@ func start(cfg *Config, set receiver.Settings, next consumers, status *status, o
 	if file.File != "" {
 		log.Info("Reading a packet capture", zap.String("file", file.File))
 	} else {
+		if c, ok := source.(capture.Chooser); ok {
+			backend, refused := c.Backend()
+			log = log.With(zap.String("backend", backend))
+			for _, r := range refused {
+				log = log.With(zap.NamedError("not_"+r.Backend, r.Err))
+			}
+		}
 		log.Info("Capturing what this machine's processes send and receive over TCP",
 			zap.Int("ring_buffer_size", cfg.Capture.RingBufferSize),
 			zap.Int("max_payload", cfg.Capture.MaxPayload),

@@ -10,8 +10,6 @@ import (
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
-
-	"github.com/perisco-io/perisco/bpf"
 )
 
 var pingPong = register("requests of 500 bytes and answers of 4000", script{do: func(c, s *end) {
@@ -33,13 +31,13 @@ var pingPong = register("requests of 500 bytes and answers of 4000", script{do: 
 // BenchmarkPrograms measures a run of each hook, by the kernel's own clock,
 // while events are read. Half of the payloads have 500 bytes, half 4000.
 func BenchmarkPrograms(b *testing.B) {
-	src := openKernel(b, Options{}, socklen)
+	src := openKernel(b, Options{}, best())
 	stats, err := ebpf.EnableStats(uint32(unix.BPF_STATS_RUN_TIME))
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer stats.Close()
-	hooks := []string{bpf.CaptureProgSocklenSend, bpf.CaptureProgSocklenRecv}
+	hooks := best().hooks
 	before := map[string]*ebpf.ProgramStats{}
 	for _, hook := range hooks {
 		before[hook], _ = src.(*kernel).programs.Programs[hook].Stats()
@@ -57,7 +55,7 @@ func BenchmarkPrograms(b *testing.B) {
 				b.Fatal(err)
 			}
 			events++
-			if (e.Flow == p.client || e.Flow == p.server) && e.Kind == Closed {
+			if p.w.end(&e) != "" && e.Kind == Closed {
 				closed++
 			}
 		}

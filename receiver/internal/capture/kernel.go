@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -24,6 +25,8 @@ type kernel struct {
 	record   ringbuf.Record // the one Next handed out last
 	self     uint32         // own process, by its number in the first pid namespace
 	early    backlog        // came during the self-test
+	backend  string
+	refused  Refusals // backends tried before
 
 	mu       sync.Mutex // guards what Close takes away under Skip, Ignore and Losses
 	policies *policies
@@ -32,35 +35,69 @@ type kernel struct {
 
 var _ Source = (*kernel)(nil)
 
+var _ Chooser = (*kernel)(nil)
+
 // Open starts capture in the kernel and proves that it works. Events of the
-// calling process are left out.
+// calling process are left out. What it returns is a Chooser.
 func Open(o Options) (Source, error) {
-	k, err := open(o, socklen)
+	candidates, err := choose(o.Backend)
 	if err != nil {
 		return nil, err
 	}
-	return k, nil
+	return openFirst(o, candidates)
 }
 
+func openFirst(o Options, candidates []backend) (Source, error) {
+	// Loading reads the types of the whole kernel, of which nothing is needed
+	// afterwards: 10 MB that a quiet collector would keep for minutes.
+	defer debug.FreeOSMemory()
+	if err := checkPrivileges(); err != nil {
+		return nil, err
+	}
+	var refused Refusals
+	for _, b := range candidates {
+		k, err := open(o, b)
+		if err == nil {
+			k.refused = refused
+			return k, nil
+		}
+		if errors.As(err, new(configError)) {
+			return nil, err
+		}
+		refused = append(refused, Refusal{b.name, err})
+	}
+	return nil, fmt.Errorf("no backend works here: %w", refused)
+}
+
+// A configError is one that every backend would return.
+type configError struct{ error }
+
+func (e configError) Unwrap() error { return e.error }
+
+// open starts capture with one backend.
 func open(o Options, b backend) (_ *kernel, err error) {
 	spec, err := bpf.LoadCapture()
 	if err != nil {
-		return nil, fmt.Errorf("read program %s: %w", b.name, err)
+		return nil, configError{fmt.Errorf("read programs: %w", err)}
 	}
 	if err := configure(spec, o); err != nil {
+		return nil, configError{err}
+	}
+	types, err := readTypes(o.BTFPath)
+	if err != nil {
+		return nil, configError{err}
+	}
+	if err := b.check(types); err != nil {
 		return nil, err
 	}
-	if err := b.check(); err != nil {
-		return nil, err
-	}
-	k := &kernel{}
+	k := &kernel{backend: b.name}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, k.Close())
 		}
 	}()
-	if k.programs, err = b.load(spec); err != nil {
-		return nil, err
+	if k.programs, err = b.load(spec, types, ebpf.ProgramOptions{}); err != nil {
+		return nil, b.explain(err)
 	}
 	if k.policies, err = mapPolicies(k.programs.Maps[bpf.CaptureMapPolicies]); err != nil {
 		return nil, err
@@ -77,10 +114,10 @@ func open(o Options, b backend) (_ *kernel, err error) {
 		return nil, err
 	}
 	if err := k.programs.attach(b.hooks...); err != nil {
-		return nil, err
+		return nil, b.explain(err)
 	}
 	if k.self, err = k.selfTest(); err != nil {
-		return nil, fmt.Errorf("self-test of program %s: %w", b.name, err)
+		return nil, fmt.Errorf("self-test: %w", err)
 	}
 	if err := k.programs.Variables[bpf.CaptureVarExcludeTgid].Set(k.self); err != nil {
 		return nil, fmt.Errorf("exclude own process: %w", err)
@@ -168,6 +205,8 @@ func (k *kernel) Losses(yield func(reason string, events uint64)) {
 		yield("self_test", k.early.lost)
 	}
 }
+
+func (k *kernel) Backend() (name string, refused Refusals) { return k.backend, k.refused }
 
 func (k *kernel) Epoch() int64 {
 	var real, boot unix.Timespec

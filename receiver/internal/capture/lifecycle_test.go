@@ -124,19 +124,19 @@ func init() {
 }
 
 func TestLifecycles(t *testing.T) {
-	src := openKernel(t, Options{}, socklen)
-	for _, l := range lifecycles {
-		t.Run(l.name, func(t *testing.T) {
-			p := cast(t, l.name)
-			p.play()
-			w := p.see(src, (*watch).over)
-			for side, want := range map[stream.Side]string{stream.Client: l.client, stream.Server: l.server} {
-				if got := w.of(side); got != want {
-					t.Errorf("%s:\n%s\nwant:\n%s", side, got, want)
+	forEachBackend(t, func(t *testing.T, b backend) {
+		src := openKernel(t, Options{}, b)
+		for _, l := range lifecycles {
+			t.Run(l.name, func(t *testing.T) {
+				_, w := playWhole(t, src, l.name)
+				for side, want := range map[stream.Side]string{stream.Client: l.client, stream.Server: l.server} {
+					if got := w.of(side); got != want {
+						t.Errorf("%s:\n%s\nwant:\n%s", side, got, want)
+					}
 				}
-			}
-		})
-	}
+			})
+		}
+	})
 }
 
 var unheard = register("connections that never were", script{do: func(c, s *end) {
@@ -160,7 +160,7 @@ var unheard = register("connections that never were", script{do: func(c, s *end)
 }})
 
 func TestListenersAndRefusedConnectionsAreNoEvents(t *testing.T) {
-	src := openKernel(t, Options{}, socklen)
+	src := openKernel(t, Options{}, best())
 	p := cast(t, unheard)
 	p.play()
 	for _, e := range p.see(src, (*watch).over).strangers {
@@ -185,21 +185,23 @@ var (
 )
 
 func TestConnectionsOlderThanTheSourceAreGuessedBySnapshot(t *testing.T) {
-	needRoot(t)
-	for _, name := range []string{oldHere, oldThere} {
-		t.Run(name, func(t *testing.T) {
-			p := cast(t, name)
-			src := openKernel(t, Options{}, socklen)
-			p.play()
-			w := p.see(src, (*watch).over)
-			if got, want := w.of(stream.Client), lines("client? sent 100", "client? got 10", "client? ended", "client? closed"); got != want {
-				t.Errorf("client:\n%s\nwant:\n%s", got, want)
-			}
-			if got, want := w.of(stream.Server), lines("server? got 100", "server? sent 10", "server? ended", "server? closed"); got != want {
-				t.Errorf("server:\n%s\nwant:\n%s", got, want)
-			}
-		})
-	}
+	forEachBackend(t, func(t *testing.T, b backend) {
+		for _, name := range []string{oldHere, oldThere} {
+			t.Run(name, func(t *testing.T) {
+				p := cast(t, name)
+				src := openKernel(t, Options{}, b)
+				p.play()
+				w := p.see(src, (*watch).over)
+				needWhole(t, src)
+				if got, want := w.of(stream.Client), lines("client? sent 100", "client? got 10", "client? ended", "client? closed"); got != want {
+					t.Errorf("client:\n%s\nwant:\n%s", got, want)
+				}
+				if got, want := w.of(stream.Server), lines("server? got 100", "server? sent 10", "server? ended", "server? closed"); got != want {
+					t.Errorf("server:\n%s\nwant:\n%s", got, want)
+				}
+			})
+		}
+	})
 }
 
 var newHere = register("a connection", roundTrip)
@@ -207,7 +209,7 @@ var newHere = register("a connection", roundTrip)
 var newThere = register("a connection in another network", script{connect: otherNetwork, do: roundTrip.do})
 
 func TestOtherNetworkNamespacesAreSeen(t *testing.T) {
-	src := openKernel(t, Options{}, socklen)
+	src := openKernel(t, Options{}, best())
 	p := cast(t, newThere)
 	p.play()
 	w := p.see(src, (*watch).over)

@@ -9,15 +9,35 @@ import (
 type Options struct {
 	// RingBytes is the size of the ring buffer in which events wait for Next:
 	// what the node may send and receive while the reader does not run. A
-	// power of two, at least 64 KiB. 8 MiB by default.
+	// power of two, at least 64 KiB. 4 MiB by default: it is mapped twice, so that
+	// counts as 8 MiB of resident memory.
 	RingBytes int
 	// MaxPayloadBytes is how much of one read or write is copied at the most:
 	// 256 to 16384, by default the latter. Less costs less, and sees less.
 	MaxPayloadBytes int
+	// Backend names the way to see reads and writes, one of Backends. Auto, the
+	// default, takes the first that works here.
+	Backend string
+	// BTFPath is a file with the types of the running kernel, for one that was
+	// built without them (no /sys/kernel/btf/vmlinux). Only the backend kprobe
+	// does with these. Empty by default.
+	BTFPath string
 }
 
+// Backends, see PATHS.md for what each sees.
 const (
-	defaultRingBytes = 8 << 20
+	Auto    = "auto"    // the first of the others that works
+	Socklen = "socklen" // tracepoints sock_send_length and sock_recv_length
+	Fexit   = "fexit"   // BPF trampolines around tcp_sendmsg and tcp_recvmsg
+	Kprobe  = "kprobe"  // breakpoints there
+	Sysexit = "sysexit" // the end of every syscall
+)
+
+// Backends are what Options.Backend may be; Auto tries them in this order.
+func Backends() []string { return []string{Auto, Socklen, Fexit, Kprobe, Sysexit} }
+
+const (
+	defaultRingBytes = 4 << 20
 	// Holds some of the largest records, and is a multiple of any page size.
 	leastRingBytes = 64 << 10
 	// The first bytes of a message must fit to tell its protocol.

@@ -49,9 +49,9 @@ func (p *policies) ignore(id FlowID) {
 	atomic.StoreUint64(&p.slots[uint64(id)%uint64(len(p.slots))].Ignore, p.tag(id))
 }
 
-// tag is the upper half of a word of this flow, see struct policy.
+// tag is the upper half of a word of this flow: policy_tag in bpf/policy.h.
 func (p *policies) tag(id FlowID) uint64 {
-	return (uint64(id)>>p.bits + 1) << 32
+	return (uint64(id)>>p.bits ^ uint64(id)>>(64-p.bits) | 1<<31) << 32
 }
 
 func (p *policies) Close() error { return unix.Munmap(p.mapping) }

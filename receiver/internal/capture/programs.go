@@ -11,95 +11,54 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
-	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/link"
-	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sys/unix"
 
 	"github.com/perisco-io/perisco/bpf"
 )
 
-// A backend is a way to see reads and writes.
-type backend struct {
-	name   string
-	hooks  []string // its programs
-	traces []string // tracepoints without which it cannot be
-	since  string   // kernel that has them
-}
-
-var socklen = backend{
-	name:   "socklen",
-	hooks:  []string{bpf.CaptureProgSocklenSend, bpf.CaptureProgSocklenRecv},
-	traces: []string{"sock_send_length", "sock_recv_length"},
-	since:  "6.3",
-}
-
-// chargesMemlock is the first kernel that charges maps to the memory cgroup,
-// not to RLIMIT_MEMLOCK: 5.11, as LINUX_VERSION_CODE.
-const chargesMemlock = 5<<16 | 11<<8
-
 // programs are what runs in the kernel. Close detaches and removes it.
 type programs struct {
 	*ebpf.Collection
-	links   []io.Closer
-	losses  []string // tokens by number
-	missing []string
-}
-
-// check says in the user's terms why b cannot run, where that is known before.
-func (b backend) check() error {
-	types, err := btf.LoadKernelSpec()
-	if errors.Is(err, os.ErrNotExist) || errors.Is(err, ebpf.ErrNotSupported) {
-		return errors.New("no BTF at /sys/kernel/btf/vmlinux (kernel needs CONFIG_DEBUG_INFO_BTF)")
-	}
-	if err != nil {
-		return fmt.Errorf("read BTF of the kernel: %w", err)
-	}
-	for _, trace := range b.traces {
-		if _, err := types.AnyTypeByName("btf_trace_" + trace); err != nil {
-			return fmt.Errorf("tracepoint %s: not on this kernel (needs %s or later)", trace, b.since)
-		}
-	}
-	return nil
+	sections map[string]string // where a program wants to be attached, by name
+	links    []io.Closer
+	losses   []string // tokens by number
+	missing  []string
 }
 
 // load brings the programs of b into the kernel; nothing runs yet.
-func (b backend) load(spec *ebpf.CollectionSpec) (*programs, error) {
-	if version, err := features.LinuxVersionCode(); err == nil && version < chargesMemlock {
-		if err := rlimit.RemoveMemlock(); err != nil {
-			return nil, fmt.Errorf("raise RLIMIT_MEMLOCK: %w (needs CAP_SYS_RESOURCE before kernel 5.11)", err)
-		}
+func (b backend) load(spec *ebpf.CollectionSpec, types types, o ebpf.ProgramOptions) (*programs, error) {
+	if err := b.adapt(spec, types); err != nil {
+		return nil, err
 	}
 	p := &programs{
-		losses:  tokens(spec.Types, "loss"),
-		missing: tokens(spec.Types, "missing"),
+		sections: map[string]string{},
+		losses:   tokens(spec.Types, "loss"),
+		missing:  tokens(spec.Types, "missing"),
 	}
 	p.missing[bpf.CaptureMissingMISSING_NONE] = ""
-	var err error
-	p.Collection, err = ebpf.NewCollection(spec)
-	if err != nil && (errors.Is(err, unix.EPERM) || !mayUseBPF()) { // EACCES is the verifier's
-		return nil, fmt.Errorf("load program %s: %w (needs CAP_BPF and CAP_PERFMON, or root)", b.name, unix.EPERM)
+	for name, program := range spec.Programs {
+		p.sections[name] = program.SectionName
 	}
-	if err != nil {
-		return nil, fmt.Errorf("load program %s: %w", b.name, err)
+	o.KernelTypes = types.Spec
+	var err error
+	if p.Collection, err = ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{Programs: o}); err != nil {
+		if errors.Is(err, unix.EPERM) { // the library names other reasons than the kernel has
+			err = unix.EPERM
+		}
+		return nil, fmt.Errorf("load programs: %w", err)
 	}
 	return p, nil
-}
-
-// mayUseBPF reports whether this process has CAP_BPF. Without it the library
-// explains what fails by features that it takes the kernel not to have.
-func mayUseBPF() bool {
-	ring, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.RingBuf, MaxEntries: uint32(os.Getpagesize())})
-	if err == nil {
-		ring.Close()
-	}
-	return !errors.Is(err, unix.EPERM)
 }
 
 // attach makes programs run.
 func (p *programs) attach(names ...string) error {
 	for _, name := range names {
-		l, err := link.AttachTracing(link.TracingOptions{Program: p.Programs[name]})
+		l, err := p.attachOne(name)
+		var errno unix.Errno
+		if errors.Is(err, os.ErrPermission) && errors.As(err, &errno) { // not what was tried instead
+			err = errno
+		}
 		if err != nil {
 			return fmt.Errorf("attach program %s: %w", name, err)
 		}
@@ -108,9 +67,36 @@ func (p *programs) attach(names ...string) error {
 	return nil
 }
 
+// maxKretprobes is how many threads can be in a call that is probed at its end,
+// the most that the kernel takes (KRETPROBE_MAXACTIVE_MAX).
+const maxKretprobes = 4096
+
+func (p *programs) attachOne(name string) (link.Link, error) {
+	kind, symbol, _ := strings.Cut(p.sections[name], "/")
+	if p.Programs[name].Type() == ebpf.RawTracepoint {
+		return link.AttachRawTracepoint(link.RawTracepointOptions{Name: symbol, Program: p.Programs[name]})
+	}
+	switch kind {
+	case "kprobe":
+		return link.Kprobe(symbol, p.Programs[name], nil)
+	case "kretprobe":
+		// The number takes tracefs; without it, it is twice that of the CPUs.
+		l, err := link.Kretprobe(symbol, p.Programs[name], &link.KprobeOptions{RetprobeMaxActive: maxKretprobes})
+		if err != nil {
+			l, err = link.Kretprobe(symbol, p.Programs[name], nil)
+		}
+		return l, err
+	}
+	return link.AttachTracing(link.TracingOptions{Program: p.Programs[name]})
+}
+
 // findListeners runs the iterator once.
 func (p *programs) findListeners() error {
-	l, err := link.AttachIter(link.IterOptions{Program: p.Programs[bpf.CaptureProgFindListeners]})
+	program := p.Programs[bpf.CaptureProgFindListeners]
+	if program == nil {
+		return nil
+	}
+	l, err := link.AttachIter(link.IterOptions{Program: program})
 	if err != nil {
 		return fmt.Errorf("attach iterator over files: %w", err)
 	}

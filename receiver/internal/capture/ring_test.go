@@ -29,7 +29,7 @@ var flood = register("more than the ring holds", script{do: func(c, s *end) {
 }})
 
 func TestWhatTheRingCannotHoldIsCountedAndAHole(t *testing.T) {
-	src := openKernel(t, Options{RingBytes: leastRingBytes}, socklen)
+	src := openKernel(t, Options{RingBytes: leastRingBytes}, best())
 	p := cast(t, flood)
 	p.play() // nobody reads
 	lost := losses(src)["ring_full_data"]
@@ -61,7 +61,7 @@ func TestWhatTheRingCannotHoldIsCountedAndAHole(t *testing.T) {
 }
 
 func TestLossesHaveTheNamesOfTheCSide(t *testing.T) {
-	src := openKernel(t, Options{}, socklen)
+	src := openKernel(t, Options{}, best())
 	var names []string
 	src.Losses(func(reason string, _ uint64) { names = append(names, reason) })
 	if got, want := strings.Join(names, " "), "ring_full_data ring_full_state ignored recursion self_test"; got != want {
@@ -76,7 +76,7 @@ func losses(src Source) map[string]uint64 {
 }
 
 func TestNextAllocatesNothing(t *testing.T) {
-	src := openKernel(t, Options{}, socklen)
+	src := openKernel(t, Options{}, best())
 	p := cast(t, flood)
 	p.play()
 	var e Event
@@ -126,7 +126,7 @@ func fork(fd int, p []byte) int {
 }
 
 func TestFirstEventsOfShortLivedProcessesComeAtOnce(t *testing.T) {
-	src := openKernel(t, Options{}, socklen)
+	src := openKernel(t, Options{}, best())
 	p := cast(t, herd)
 	played := make(chan struct{})
 	go func() {
@@ -142,7 +142,7 @@ func TestFirstEventsOfShortLivedProcessesComeAtOnce(t *testing.T) {
 		} else if err != nil {
 			t.Fatal(err)
 		}
-		if e.Flow != p.client || e.Kind != Data || seen[e.PID] {
+		if p.w.end(&e) != "client" || e.Kind != Data || seen[e.PID] {
 			continue
 		}
 		seen[e.PID] = true

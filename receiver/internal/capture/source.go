@@ -4,13 +4,15 @@ package capture
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/perisco-io/perisco/receiver/internal/stream"
 )
 
 // A FlowID names one end of a connection: for the kernel a socket cookie,
-// unique while the machine is up. Never 0.
+// unique while the machine is up; or, where there are none, made of the
+// socket's address, unique while the connection is. Never 0.
 type FlowID uint64
 
 // Kind says what happened to a connection.
@@ -85,4 +87,37 @@ type Source interface {
 	Epoch() int64
 	// Close interrupts Next and releases everything.
 	Close() error
+}
+
+// A Chooser is a Source that found out by itself how to see.
+type Chooser interface {
+	// Backend is the one in use, and why those that come before it are not:
+	// nothing for one that was asked for by name.
+	Backend() (name string, refused Refusals)
+}
+
+// A Refusal says why a backend does not work here.
+type Refusal struct {
+	Backend string
+	Err     error
+}
+
+// Refusals are in the order in which backends were tried.
+type Refusals []Refusal
+
+func (r Refusals) Error() string {
+	var text []string
+	for _, refusal := range r {
+		text = append(text, refusal.Backend+": "+refusal.Err.Error())
+	}
+	return strings.Join(text, "; ")
+}
+
+// Unwrap is for errors.Is and errors.As.
+func (r Refusals) Unwrap() []error {
+	var errs []error
+	for _, refusal := range r {
+		errs = append(errs, refusal.Err)
+	}
+	return errs
 }

@@ -5,6 +5,7 @@ package capture
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"runtime"
@@ -27,6 +28,19 @@ func need(t *testing.T, path string) {
 		if err := run32(out); errors.Is(err, unix.ENOEXEC) {
 			t.Skip("needs CONFIG_IA32_EMULATION")
 		}
+	case "kernel TLS":
+		listener, err := net.Listen("tcp4", "127.0.0.1:0")
+		must(err)
+		defer listener.Close()
+		c, err := net.Dial("tcp4", listener.Addr().String())
+		must(err)
+		defer c.Close()
+		raw, err := c.(*net.TCPConn).SyscallConn()
+		must(err)
+		must(raw.Control(func(fd uintptr) { err = (&end{fd: int(fd)}).encrypt(tlsTX) }))
+		if err != nil {
+			t.Skip("needs CONFIG_TLS:", err)
+		}
 	case "io_uring":
 		fd, _, errno := unix.Syscall(unix.SYS_IO_URING_SETUP, 1, uintptr(unsafe.Pointer(&uringParams{})), 0)
 		if errno != 0 {
@@ -39,6 +53,43 @@ func need(t *testing.T, path string) {
 			t.Skip("needs MPTCP:", err)
 		}
 		must(unix.Close(fd))
+	}
+}
+
+// uapi/linux/tls.h
+const (
+	tlsTX = 1
+	tlsRX = 2
+)
+
+// encrypt has the kernel make TLS of what this end sends, or receives.
+func (e *end) encrypt(direction int) error {
+	if err := unix.SetsockoptString(e.fd, unix.IPPROTO_TCP, unix.TCP_ULP, "tls"); err != nil {
+		return err
+	}
+	// struct tls12_crypto_info_aes_gcm_128: TLS 1.2, that cipher, and a key of zeros
+	info := append([]byte{0x03, 0x03, 51, 0}, make([]byte, 8+16+4+8)...)
+	return unix.SetsockoptString(e.fd, unix.SOL_TLS, direction, string(info))
+}
+
+// receiveMapped maps the next n bytes, which must be whole pages, instead of
+// reading them.
+func (e *end) receiveMapped(n int) {
+	p, err := unix.Mmap(e.fd, 0, n, unix.PROT_READ, unix.MAP_SHARED)
+	must(err)
+	await := []unix.PollFd{{Fd: int32(e.fd), Events: unix.POLLIN}}
+	_, err = unix.Poll(await, 1000)
+	must(err)
+	// The head of struct tcp_zerocopy_receive, see uapi/linux/tcp.h.
+	args := struct {
+		address      uint64
+		length, hint uint32
+	}{uint64(addressOf(p)), uint32(n), 0}
+	size := uint32(unsafe.Sizeof(args))
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(e.fd), unix.IPPROTO_TCP, unix.TCP_ZEROCOPY_RECEIVE,
+		uintptr(unsafe.Pointer(&args)), uintptr(unsafe.Pointer(&size)), 0)
+	if errno != 0 || int(args.length) != n {
+		panic(fmt.Sprintf("mapped %d bytes of %d: %v", args.length, n, errno))
 	}
 }
 
@@ -137,7 +188,7 @@ func (u *uring) do(op uint8, fd int, p []byte) {
 
 func (u *uring) word(off uint32) *uint32 { return (*uint32)(unsafe.Pointer(&u.ring[off])) }
 
-const written32 = "Hello"
+const written32 = "abcde" // as pattern
 
 // program32 is an i386 program that writes written32 to file 3, and exits.
 var program32 = []byte("\x7fELF\x01\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00" +

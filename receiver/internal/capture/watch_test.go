@@ -43,6 +43,9 @@ func needRoot(t testing.TB) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs CAP_BPF and CAP_PERFMON")
 	}
+	if err := checkPrivileges(); err != nil { // raises RLIMIT_MEMLOCK, too
+		t.Fatal(err)
+	}
 }
 
 // A player is a child that runs a script.
@@ -157,6 +160,12 @@ func (w *watch) add(e Event) {
 		w.strangers = append(w.strangers, e)
 		return
 	}
+	switch w.end(&e) { // the backend chooses what names a flow
+	case "client":
+		w.p.client = e.Flow
+	case "server":
+		w.p.server = e.Flow
+	}
 	e.Data = slices.Clone(e.Data)
 	w.events = append(w.events, e)
 	w.lines = append(w.lines, w.describe(&e)...)
@@ -193,6 +202,9 @@ func (w *watch) describe(e *Event) (lines []string) {
 	}
 	if next, ok := w.next[e.Out][e.Flow]; ok && e.Sequenced && next != e.Seq {
 		lines = append(lines, fmt.Sprintf("%s missed %d", who, int32(e.Seq-next)))
+	}
+	if next, ok := w.next[!e.Out][e.Flow]; ok && e.Kind == Closed && e.Sequenced && next != e.Ack {
+		lines = append(lines, fmt.Sprintf("%s missed %d", who, int32(e.Ack-next)))
 	}
 	seq := e.Seq
 	if !e.Sequenced { // counted here
