@@ -19,6 +19,8 @@ LoadModule authz_core_module {{.Modules}}/mod_authz_core.so
 LoadModule alias_module {{.Modules}}/mod_alias.so
 LoadModule deflate_module {{.Modules}}/mod_deflate.so
 LoadModule filter_module {{.Modules}}/mod_filter.so
+LoadModule http2_module {{.Modules}}/mod_http2.so
+Protocols {{.Protocols}}
 User nobody
 Group nogroup
 StartServers 2
@@ -48,7 +50,8 @@ type apache struct {
 	log string
 }
 
-func startApache(t testing.TB) *apache {
+// startApache starts one that speaks some protocols, such as "h2c http/1.1".
+func startApache(t testing.TB, protocols string) *apache {
 	t.Helper()
 	exe, dir := program(t, "apache2"), tempDir(t)
 	if err := os.Mkdir(filepath.Join(dir, "www"), 0o755); err != nil {
@@ -62,9 +65,9 @@ func startApache(t testing.TB) *apache {
 	}
 	defer config.Close()
 	err = apacheConfig.Execute(config, struct {
-		Dir, Modules string
-		Port         int
-	}{dir, "/usr/lib/apache2/modules", s.port})
+		Dir, Modules, Protocols string
+		Port                    int
+	}{dir, "/usr/lib/apache2/modules", protocols, s.port})
 	if err != nil {
 		t.Fatal(err)
 	}

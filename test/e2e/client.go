@@ -3,8 +3,10 @@ package e2e
 import (
 	"bytes"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -36,4 +38,26 @@ func wrk(t testing.TB, args ...string) (cmd *exec.Cmd, answers int) {
 	}
 	answers, _ = strconv.Atoi(string(match[1]))
 	return cmd, answers
+}
+
+var h2loadRequests = regexp.MustCompile(`(?m)^requests: .* (\d+) done, .* (\d+) errored`)
+
+// h2load makes requests for URIs over some connections: each asks for all of
+// them, with so many streams open at a time.
+func h2load(t testing.TB, s *site, connections, streams int, uris []string, args ...string) (pid int) {
+	t.Helper()
+	input := filepath.Join(t.TempDir(), "uris")
+	writeFile(t, input, []byte(s.url()+strings.Join(uris, "\n"+s.url())+"\n"))
+	n := connections * len(uris)
+	cmd := exec.Command(program(t, "h2load"), append([]string{
+		"-n", strconv.Itoa(n), "-c", strconv.Itoa(connections), "-m", strconv.Itoa(streams), "-i", input}, args...)...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("h2load: %v: %s", err, out)
+	}
+	match := h2loadRequests.FindSubmatch(out)
+	if match == nil || string(match[1]) != strconv.Itoa(n) || string(match[2]) != "0" {
+		t.Fatalf("h2load has not made %d requests: %s", n, out)
+	}
+	return cmd.Process.Pid
 }

@@ -16,14 +16,17 @@ type exchange struct {
 
 func (x exchange) String() string { return fmt.Sprintf("%s %s %d", x.Method, x.URI, x.Status) }
 
-// checkSame checks that two witnesses tell of the same exchanges, each as
+// checkSame checks that two witnesses tell of the same exchanges or calls, each as
 // often, in whatever order.
-func checkSame(t testing.TB, what string, got, want []exchange) {
+func checkSame[T interface {
+	comparable
+	fmt.Stringer
+}](t testing.TB, what string, got, want []T) {
 	t.Helper()
 	if len(got) != len(want) {
-		t.Errorf("%s: %d exchanges, want %d", what, len(got), len(want))
+		t.Errorf("%s: %d, want %d", what, len(got), len(want))
 	}
-	balance := make(map[exchange]int)
+	balance := make(map[T]int)
 	for _, x := range want {
 		balance[x]++
 	}

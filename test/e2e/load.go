@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -22,7 +24,7 @@ type load struct {
 }
 
 // A plan is what a load shall do. The i-th request goes over connection i
-// modulo their number, one after the other on each.
+// modulo their number, one after the other on each, or on each of its streams.
 type plan struct {
 	URL      string // before the URIs
 	Requests []request
@@ -47,7 +49,24 @@ type outcome struct {
 // startLoad starts a load with a number of connections.
 func startLoad(t testing.TB, connections int) *load {
 	t.Helper()
-	cmd := self(t, "load", strconv.Itoa(connections))
+	l := new(load)
+	l.process, l.plans, l.reports = startAgent(t, self(t, "load", strconv.Itoa(connections)))
+	return l
+}
+
+// startHTTP2Load starts one that speaks HTTP/2, on each connection with some
+// streams that are open at a time.
+func startHTTP2Load(t testing.TB, connections, streams int) *load {
+	t.Helper()
+	l := new(load)
+	l.process, l.plans, l.reports = startAgent(t, self(t, "load", strconv.Itoa(connections), strconv.Itoa(streams)))
+	return l
+}
+
+// startAgent starts a process that reads plans from its standard input and
+// writes to its standard output what came of them.
+func startAgent(t testing.TB, cmd *exec.Cmd) (*process, *json.Encoder, *json.Decoder) {
+	t.Helper()
 	plans, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -58,10 +77,9 @@ func startLoad(t testing.TB, connections int) *load {
 	}
 	t.Cleanup(func() { reports.Close() })
 	cmd.Stdout = out
-	l := &load{plans: json.NewEncoder(plans), reports: json.NewDecoder(reports)}
-	l.process = start(t, cmd)
+	p := start(t, cmd)
 	out.Close()
-	return l
+	return p, json.NewEncoder(plans), json.NewDecoder(reports)
 }
 
 // begin hands a plan over. report returns what came of it.
@@ -107,8 +125,8 @@ func exchanges(outcomes []outcome) []exchange {
 	return xs
 }
 
-// drive is the role of a load: <connections>, plans on standard input, and on
-// standard output what came of them.
+// drive is the role of a load: <connections> [<streams of HTTP/2>], plans on
+// standard input, and on standard output what came of them.
 func drive(args []string) error {
 	n, err := strconv.Atoi(args[0])
 	if err != nil {
@@ -121,6 +139,18 @@ func drive(args []string) error {
 			Transport:     &http.Transport{MaxConnsPerHost: 1, DisableCompression: true},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		})
+	}
+	if len(args) > 1 {
+		for _, c := range clients {
+			speak := new(http.Protocols)
+			speak.SetUnencryptedHTTP2(true)
+			c.Transport.(*http.Transport).Protocols = speak
+		}
+		streams, err := strconv.Atoi(args[1])
+		if err != nil {
+			return err
+		}
+		clients = slices.Repeat(clients, streams)
 	}
 	plans, reports := json.NewDecoder(os.Stdin), json.NewEncoder(os.Stdout)
 	for {

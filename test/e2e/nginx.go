@@ -39,7 +39,8 @@ http {
     upstream kept { server {{.Upstream}}; keepalive 8; }
 {{- end}}
     server {
-        listen 127.0.0.1:{{.Port}};
+        listen 127.0.0.1:{{.Port}}{{if .HTTP2}} http2{{end}};
+        large_client_header_buffers 4 16k;
         root {{.Dir}}/www;
         location /file/   { try_files /4k =404; }
         location /large/  { try_files /200k =404; }
@@ -75,6 +76,7 @@ type nginx struct {
 type nginxSetup struct {
 	Sendfile bool
 	Upstream string // address that /once/ and /kept/ are passed on to; empty: none
+	HTTP2    bool   // with prior knowledge, and nothing else
 }
 
 // startNginx starts an nginx with two workers. It has /dav/old<i> to delete,

@@ -17,6 +17,8 @@ import (
 var packages = map[string]string{
 	"apache2": "apache2-bin",
 	"curl":    "curl",
+	"h2load":  "nghttp2-client",
+	"nghttpd": "nghttp2-server",
 	"nginx":   "nginx-light",
 	"node":    "nodejs",
 	"python3": "python3",

@@ -45,6 +45,10 @@ func play() (played bool) {
 		err = serve(os.Args[1:])
 	case "load":
 		err = drive(os.Args[1:])
+	case "shop":
+		err = openShop(os.Args[1:])
+	case "shopper":
+		err = goShopping(os.Args[1:])
 	default:
 		err = fmt.Errorf("there is no role %q", role)
 	}
@@ -55,7 +59,7 @@ func play() (played bool) {
 	return true
 }
 
-// serve is a site of net/http: <address> [tls].
+// serve is a site of net/http, of HTTP/1.1 and cleartext HTTP/2: <address> [tls].
 func serve(args []string) error {
 	l, err := net.Listen("tcp", args[0])
 	if err != nil {
@@ -74,7 +78,10 @@ func serve(args []string) error {
 		<-r.Context().Done()
 		panic(http.ErrAbortHandler)
 	})
-	return http.Serve(l, mux)
+	s := http.Server{Handler: mux, Protocols: new(http.Protocols)}
+	s.Protocols.SetHTTP1(true)
+	s.Protocols.SetUnencryptedHTTP2(true)
+	return s.Serve(l)
 }
 
 func answer(w http.ResponseWriter, r *http.Request) {

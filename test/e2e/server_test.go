@@ -82,7 +82,7 @@ func TestServersAreSeenForWhatTheyAre(t *testing.T) {
 
 func TestApache(t *testing.T) {
 	collector := startCollector(t, setup{})
-	apache, load := startApache(t), startLoad(t, 8)
+	apache, load := startApache(t, "http/1.1"), startLoad(t, 8)
 	var requests []request
 	for i := range 1000 {
 		r := request{Method: "GET", URI: fmt.Sprintf("/file/%d?n=%d", i, i)}

@@ -1,0 +1,181 @@
+package e2e
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// checkBoth checks that both sides have told of some exchanges, exactly, of a
+// version of HTTP and with log records.
+func checkBoth(t *testing.T, c *collector, s *site, version string, want []exchange) {
+	t.Helper()
+	served, asked := c.served(s.port), c.asked(s.port)
+	checkSame(t, "server spans", served.exchanges(), want)
+	checkSame(t, "client spans", asked.exchanges(), want)
+	both := append(served, asked...)
+	checkSpans(t, both)
+	checkRecords(t, both, c.logs.items)
+	checkEveryRecord(t, c, s.port, 2*len(want))
+	var others findings
+	for _, s := range both {
+		if v := text(s.Attributes(), "network.protocol.version"); v != version {
+			others.addf("%s: HTTP/%s", s.what(), v)
+		}
+	}
+	others.report(t, "spans of another version than HTTP/"+version)
+}
+
+func TestManyStreamsOverManyConnections(t *testing.T) {
+	const requests = 2400
+	// All that a run says at once, since nothing slows it down.
+	roomy := setup{Options: "{capture: {ring_buffer_size: 16777216}}"}
+	for _, connections := range []int{1, 8} {
+		for _, streams := range []int{1, 2, 10, 100} {
+			t.Run(fmt.Sprintf("%d connections of %d streams", connections, streams), func(t *testing.T) {
+				collector, nghttpd := startCollector(t, roomy), startNghttpd(t)
+				uris, once := pagesOf("n", requests/connections)
+				began := time.Now()
+				pid := h2load(t, nghttpd, connections, streams, uris)
+				ended := time.Now()
+				collector.settle(t)
+				collector.checkLossless(t)
+				collector.end(t)
+
+				checkBoth(t, collector, nghttpd, "2", slices.Repeat(once, connections))
+				checkResource(t, collector.served(nghttpd.port), []int{nghttpd.pid()}, executable(t, nghttpd.pid()), "nghttpd")
+				checkResource(t, collector.asked(nghttpd.port), []int{pid}, program(t, "h2load"), "h2load")
+				checkTimes(t, collector.asked(nghttpd.port), nil, began, ended)
+				t.Logf("%d requests in %s", requests, ended.Sub(began).Round(time.Millisecond))
+			})
+		}
+	}
+}
+
+func TestATraceThatIsInTheTableOfFieldsIsContinued(t *testing.T) {
+	const trace, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+	collector, nghttpd := startCollector(t, setup{}), startNghttpd(t)
+	uris, want := pagesOf("traced", 300)
+	h2load(t, nghttpd, 1, 10, uris, "-H", "traceparent: 00-"+trace+"-"+parent+"-01", "-H", "tracestate: congo=t61rcWkgMzE")
+	others, more := pagesOf("other", 30)
+	h2load(t, nghttpd, 1, 10, others)
+	collector.settle(t)
+	collector.checkLossless(t)
+	collector.end(t)
+
+	checkBoth(t, collector, nghttpd, "2", append(want, more...))
+	var wrong findings
+	for _, s := range append(collector.served(nghttpd.port), collector.asked(nghttpd.port)...) {
+		got := fmt.Sprint(s.TraceID(), " ", s.ParentSpanID(), " ", s.TraceState().AsRaw(), " ", s.Flags()&1)
+		traced := strings.Contains(s.uri(), "traced")
+		if traced != (got == trace+" "+parent+" congo=t61rcWkgMzE 1") || !traced && (s.TraceID().String() == trace || !s.ParentSpanID().IsEmpty()) {
+			wrong.addf("%s: %s", s.what(), got)
+		}
+	}
+	wrong.report(t, "spans in another trace")
+}
+
+func TestNginxOverHTTP2(t *testing.T) {
+	for _, sendfile := range []bool{true, false} {
+		t.Run(fmt.Sprint("sendfile ", sendfile), func(t *testing.T) {
+			const clients, streams, n = 4, 4, 2000
+			collector := startCollector(t, setup{})
+			nginx := startNginx(t, nginxSetup{Sendfile: sendfile, HTTP2: true}, n)
+			load := startHTTP2Load(t, clients, streams)
+			requests := slices.DeleteFunc(pages(n), func(r request) bool {
+				// Behind a write of more than the collector copies the frames of
+				// others are not found again.
+				return r.Body > 16<<10 || strings.HasPrefix(r.URI, "/large/")
+			})
+			began := time.Now()
+			seen := load.run(t, nginx.url(), requests)
+			ended := time.Now()
+			workers, exe := children(nginx.pid()), executable(t, nginx.pid())
+			collector.settle(t)
+			collector.checkLossless(t)
+			collector.checkAccounts(t)
+			collector.end(t)
+
+			log := nginx.accessLog(t)
+			checkSame(t, "what the client saw and what nginx logged", seen, logged(log))
+			checkBoth(t, collector, nginx.site, "2", seen)
+			checkTimes(t, collector.served(nginx.port), log, began, ended)
+			checkTimes(t, collector.asked(nginx.port), log, began, ended)
+			checkResource(t, collector.served(nginx.port), workers, exe, "nginx")
+			checkResource(t, collector.asked(nginx.port), []int{load.pid()}, executable(t, load.pid()), load.name)
+		})
+	}
+}
+
+// strangePaths are paths that are not as most are.
+func strangePaths() []string {
+	return []string{
+		"/file/a:b/c:d",
+		"/file/100%25",
+		"/file/me@example.com",
+		"/file/a%3Ab%40c:d@e?f:g=h@i&j=%25",
+		"/file/" + strings.Repeat("a:%40@", 400/6) + "?q=" + strings.Repeat("q", 400),
+		"/file/" + strings.Repeat("0123456789", 800),
+	}
+}
+
+func TestCurlSpeaksHTTP2(t *testing.T) {
+	collector := startCollector(t, setup{})
+	nginx, apache := startNginx(t, nginxSetup{Sendfile: true, HTTP2: true}, 0), startApache(t, "h2c http/1.1")
+	golang := startGo(t, "127.0.0.1", freePort(t))
+	var known, upgraded, answered []exchange
+	ask := func(how string, s *site, path string) exchange {
+		x := exchange{Method: "GET", URI: path}
+		var version string
+		_, out := curl(t, how, "--output", "/dev/null", "--write-out", "%{http_code} %{http_version}", s.url()+path)
+		if _, err := fmt.Sscan(out, &x.Status, &version); err != nil || version != "2" {
+			t.Errorf("curl %s %s%s: answer %q, want one of HTTP/2", how, s.url(), path, out)
+		}
+		return x
+	}
+	for _, path := range strangePaths() {
+		known = append(known, ask("--http2-prior-knowledge", nginx.site, path))
+		upgraded = append(upgraded, ask("--http2", apache.site, path))
+		answered = append(answered, ask("--http2-prior-knowledge", golang, "/answer/201/10"+path))
+	}
+	curl(t, "--http2", "--head", apache.url()+"/file/1")
+	upgraded = append(upgraded, exchange{"HEAD", "/file/1", 200})
+	curl(t, "--http2-prior-knowledge", "--data", "some=thing", golang.url()+"/answer/202/9/1")
+	curl(t, "--http2-prior-knowledge", "--request", "BREW", "--data", "some=thing", golang.url()+"/answer/418/chunked/2")
+	answered = append(answered, exchange{"POST", "/answer/202/9/1", 202}, exchange{"BREW", "/answer/418/chunked/2", 418})
+	collector.settle(t)
+	collector.checkLossless(t)
+	collector.end(t)
+
+	checkBoth(t, collector, nginx.site, "2", known)
+	checkBoth(t, collector, apache.site, "1.1", upgraded) // of that were the requests
+	checkBoth(t, collector, golang, "2", answered)
+}
+
+func TestApacheOverHTTP2(t *testing.T) {
+	collector := startCollector(t, setup{})
+	apache, load := startApache(t, "h2c http/1.1"), startHTTP2Load(t, 2, 4)
+	var requests []request
+	var uris []string
+	var want []exchange
+	for i := range 400 {
+		requests = append(requests, request{Method: "GET", URI: fmt.Sprintf("/file/%d?n=%d", i, i)},
+			request{Method: "POST", URI: fmt.Sprintf("/file/%d", i), Body: 2000})
+		for status, path := range map[int]string{301: "moved", 403: "denied"} {
+			uri := fmt.Sprintf("/%s/%d", path, i)
+			uris = append(uris, uri)
+			want = append(want, exchange{"GET", uri, status})
+		}
+	}
+	want = append(want, load.run(t, apache.url(), requests)...)
+	h2load(t, apache.site, 1, 10, uris)
+	exe, family := executable(t, apache.pid()), apache.family()
+	collector.settle(t)
+	collector.checkLossless(t)
+	collector.end(t)
+
+	checkBoth(t, collector, apache.site, "2", want)
+	checkResource(t, collector.served(apache.port), family, exe, "apache2")
+}

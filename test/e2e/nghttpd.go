@@ -1,0 +1,36 @@
+package e2e
+
+import (
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+)
+
+// startNghttpd starts the server of nghttp2. It has /page and /style. They are
+// small: where a hundred answers are one write, the collector must get all of it.
+func startNghttpd(t testing.TB) *site {
+	t.Helper()
+	dir := tempDir(t)
+	writeFile(t, filepath.Join(dir, "page"), []byte("a short line\n"))
+	writeFile(t, filepath.Join(dir, "style"), nil)
+	s := site{host: "127.0.0.1", port: freePort(t), service: "nghttpd"}
+	return startSite(t, s, exec.Command(program(t, "nghttpd"),
+		"--no-tls", "--address", s.host, "--htdocs", dir, strconv.Itoa(s.port)))
+}
+
+// pagesOf returns n different URIs of an nghttpd, of which every third is not
+// there.
+func pagesOf(name string, n int) (uris []string, want []exchange) {
+	for i := range n {
+		status, path := 200, [...]string{"page", "style", "nothing"}[i%3]
+		if path == "nothing" {
+			status = 404
+		}
+		uri := fmt.Sprintf("/%s?%s=%d", path, name, i)
+		uris = append(uris, uri)
+		want = append(want, exchange{"GET", uri, status})
+	}
+	return uris, want
+}
