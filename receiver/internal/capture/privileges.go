@@ -36,7 +36,7 @@ func checkPrivileges() error {
 	}
 	m, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.LRUHash, KeySize: 4, ValueSize: 4, MaxEntries: 1})
 	if errors.Is(err, unix.EPERM) {
-		return fmt.Errorf("create a BPF map: %w (needs CAP_BPF, or root)", unix.EPERM)
+		return fmt.Errorf("create a BPF map: %w (no CAP_BPF: needs CAP_BPF and CAP_PERFMON, or root)", unix.EPERM)
 	}
 	if err != nil {
 		return fmt.Errorf("create a BPF map: %w", err)
@@ -46,7 +46,7 @@ func checkPrivileges() error {
 	}
 	err = probe(asm.Mov.Imm(asm.R0, 0), asm.Return())
 	if errors.Is(err, unix.EPERM) {
-		return fmt.Errorf("load a BPF program: %w (needs CAP_PERFMON, or root)", unix.EPERM)
+		return fmt.Errorf("load a BPF program: %w (no CAP_PERFMON: needs CAP_BPF and CAP_PERFMON, or root)", unix.EPERM)
 	}
 	if err != nil {
 		return fmt.Errorf("load a BPF program: %w", err)

@@ -85,9 +85,9 @@ func TestOpenSaysWhichPrivilegeIsMissing(t *testing.T) {
 		capabilities []uintptr
 		want         string
 	}{
-		{"none", nil, "create a BPF map: operation not permitted (needs CAP_BPF, or root)"},
-		{"CAP_PERFMON", []uintptr{unix.CAP_PERFMON}, "create a BPF map: operation not permitted (needs CAP_BPF, or root)"},
-		{"CAP_BPF", []uintptr{unix.CAP_BPF}, "load a BPF program: operation not permitted (needs CAP_PERFMON, or root)"},
+		{"none", nil, "create a BPF map: operation not permitted (no CAP_BPF: needs CAP_BPF and CAP_PERFMON, or root)"},
+		{"CAP_PERFMON", []uintptr{unix.CAP_PERFMON}, "create a BPF map: operation not permitted (no CAP_BPF: needs CAP_BPF and CAP_PERFMON, or root)"},
+		{"CAP_BPF", []uintptr{unix.CAP_BPF}, "load a BPF program: operation not permitted (no CAP_PERFMON: needs CAP_BPF and CAP_PERFMON, or root)"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if got := tell(t, unprivileged(child("open"), test.capabilities...)); got != test.want {
