@@ -49,7 +49,7 @@ type difference struct {
 	why  string
 }
 
-var oracles = []oracle{httpOracle}
+var oracles = []oracle{httpOracle, mysqlOracle}
 
 // captures calls test for every capture there is.
 func captures(t *testing.T, test func(t *testing.T, o *oracle, name string, events []capture.Event)) {

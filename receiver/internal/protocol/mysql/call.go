@@ -1,0 +1,104 @@
+package mysql
+
+import (
+	"bytes"
+
+	"github.com/perisco-io/perisco/receiver/internal/exchange"
+	"github.com/perisco-io/perisco/receiver/internal/sqltext"
+)
+
+// maxText is how much is kept of the text of a query. Nothing in the protocol
+// bounds it but max_allowed_packet, which is megabytes.
+const maxText = 4 << 10
+
+// A call is a command and what the server said to it.
+type call struct {
+	exchange.Core
+	command command
+	options *Options
+	system  string // value of db.system.name
+
+	number uint64 // of the command on its connection
+	pos    uint64 // where its first byte stands in the client's stream
+	ack    uint64 // where the server's stream stood when it arrived
+	seq    byte   // what the next packet of the answer has in its header
+	loose  bool   // seq is not known
+	file   bool   // the client is sending the one that the server asked for
+
+	text       []byte // of the query, or the name that the command carries
+	cut        bool   // text is not all of it
+	parameters bool   // text is that of a prepared statement which takes some
+	dialect    sqltext.Dialect
+	certain    bool   // that dialect is right
+	batch      int    // sets of parameters; 0 where not known
+	schema     []byte // in use; empty: none, or not known
+	target     []byte // schema that will be in use if the server agrees
+	switches   bool   // target is to be used
+
+	results  bool // rows are part of the answer
+	rows     uint64
+	affected uint64
+	several  bool   // more than one result
+	code     uint16 // of the error
+
+	summary    []byte // of the text
+	summarized bool
+	scratch    []byte
+}
+
+// reset prepares x for a new command. Core is the table's.
+func (x *call) reset() {
+	*x = call{
+		Core: x.Core,
+		text: x.text[:0], schema: x.schema[:0], target: x.target[:0], summary: x.summary[:0], scratch: x.scratch[:0],
+	}
+}
+
+// query reports whether text is a statement.
+func (x *call) query() bool {
+	switch x.command.shape().argument {
+	case argumentSQL, argumentID:
+		return len(x.text) > 0
+	}
+	return false
+}
+
+// ambiguous reports whether it is not known where the literals of the text end:
+// that depends on the mode of the session where there is a backslash. What is
+// prepared is read in the mode that was in force then.
+func (x *call) ambiguous() bool {
+	return (!x.certain || x.command.shape().argument == argumentID) && !x.parameters && bytes.IndexByte(x.text, '\\') >= 0
+}
+
+// keep takes text, or as much of it as is kept. Of one that was cut shorter
+// nothing is: it might end in the middle of a name.
+func (x *call) keep(text []byte, cut bool) {
+	switch {
+	case len(text) >= maxText:
+		cut = cut || len(text) > maxText
+		text = text[:maxText]
+	case cut:
+		text = nil
+	}
+	x.text = append(x.text[:0], text...)
+	x.cut = cut
+	if cut {
+		x.Truncated = true
+	}
+}
+
+// recall takes the text of a prepared statement; nil if it is not known.
+func (x *call) recall(s *statement) {
+	if s == nil {
+		x.Truncated = true
+		return
+	}
+	x.keep(s.text, s.cut)
+	x.parameters = s.parameters > 0
+}
+
+// switchTo takes the schema that will be in use.
+func (x *call) switchTo(name []byte) {
+	x.target = append(x.target[:0], name[:min(len(name), maxName)]...)
+	x.switches = true
+}

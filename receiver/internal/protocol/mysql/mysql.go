@@ -1,0 +1,70 @@
+// Package mysql follows connections of MySQL's client/server protocol, as
+// MySQL 5.7 to 9, Percona Server and MariaDB speak it: the handshake and every
+// command is an exchange. Sources cite pages of the MySQL source documentation
+// (page_protocol_…) and MariaDB's Knowledge Base.
+//
+// The shape of an answer follows from its command; what it holds is stepped over
+// packet by packet, by length. Passwords, and the values of parameters, are
+// never kept. A connection that turns to TLS, to compression or into a stream
+// of replication is left alone: to follow a compressed one, every byte of every
+// result would have to be copied and inflated, where now rows are neither.
+package mysql
+
+import (
+	"sync"
+
+	"github.com/perisco-io/perisco/receiver/internal/exchange"
+	"github.com/perisco-io/perisco/receiver/internal/match"
+	"github.com/perisco-io/perisco/receiver/internal/protocol"
+	"github.com/perisco-io/perisco/receiver/internal/sqltext"
+)
+
+// Protocol is MySQL's.
+type Protocol struct {
+	options Options
+	calls   sync.Pool // of *call
+	numbers string    // of errors, as text
+}
+
+var (
+	_ protocol.Protocol = (*Protocol)(nil)
+	_ protocol.Conn     = (*conn)(nil)
+	_ exchange.Exchange = (*call)(nil)
+)
+
+// New returns the protocol with options that are valid.
+func New(o Options) *Protocol {
+	return &Protocol{options: o, calls: sync.Pool{New: func() any { return new(call) }}, numbers: readyNumbers()}
+}
+
+// Name implements protocol.Protocol.
+func (p *Protocol) Name() string { return "mysql" }
+
+// Detect implements protocol.Protocol. A connection is recognised by the
+// server's greeting or the client's response to it, and one that was joined
+// later by a command together with its answer.
+func (p *Protocol) Detect(client, server []byte) protocol.Verdict {
+	switch {
+	case len(client) == 0 && len(server) == 0:
+		return protocol.Wait
+	case len(client) == 0:
+		return startsGreeting(server)
+	}
+	if v := startsHandshake(client); v != protocol.No {
+		if len(server) > 0 {
+			return min(v, max(startsGreeting(server), startsVerdict(server)))
+		}
+		return v
+	}
+	return startsExchange(client, server)
+}
+
+// NewConn implements protocol.Protocol.
+func (p *Protocol) NewConn(ep *exchange.Endpoint, emit func(exchange.Exchange)) protocol.Conn {
+	return &conn{
+		protocol: p,
+		system:   mysql,
+		dialect:  sqltext.MySQL,
+		calls:    match.New[*call](maxOpen, &p.calls, ep, emit),
+	}
+}

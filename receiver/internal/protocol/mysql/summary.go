@@ -1,0 +1,263 @@
+package mysql
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+
+	"github.com/perisco-io/perisco/receiver/internal/exchange"
+	"github.com/perisco-io/perisco/receiver/internal/sqltext"
+	"github.com/perisco-io/perisco/receiver/internal/stream"
+)
+
+const (
+	most       = 12  // attributes that an exchange has
+	maxSummary = 255 // OpenTelemetry 1.44, db.query.summary
+	maxShown   = 128 // bytes of a name in a summary
+)
+
+// digest returns the value of db.query.summary. Valid until x changes.
+func (x *call) digest() []byte {
+	if x.summarized {
+		return x.summary
+	}
+	x.summarized = true
+	x.summary = x.summary[:0]
+	if !x.query() || x.ambiguous() {
+		return x.summary
+	}
+	switch x.command {
+	case comQuery, comExecute:
+	case comBulkExecute: // OpenTelemetry 1.44, database spans, batches
+		x.summary = append(x.summary, "BATCH "...)
+	default: // it is not what the statement says that is done
+		x.summary = append(append(x.summary, x.command.shape().name...), ' ')
+	}
+	before := len(x.summary)
+	text := x.text
+	if x.cut {
+		text = whole(text)
+	}
+	x.summary = sqltext.Summary(x.summary, text, x.dialect)
+	if len(x.summary) == before {
+		x.summary = x.summary[:0]
+	}
+	if len(x.summary) > maxSummary { // the prefix made it so
+		n := maxSummary
+		for n > 0 && x.summary[n] != ' ' {
+			n--
+		}
+		x.summary = x.summary[:n]
+	}
+	return x.summary
+}
+
+// operation is what the protocol calls what is done; empty for a query, which
+// says so itself.
+func (x *call) operation() string { return x.command.shape().name }
+
+// SpanName implements exchange.Exchange.
+func (x *call) SpanName() string {
+	if s := x.digest(); len(s) > 0 {
+		return valid(s)
+	}
+	var b strings.Builder
+	b.WriteString(x.operation())
+	target := x.collection()
+	if len(target) == 0 {
+		target = x.namespace()
+	}
+	switch server := x.server(); {
+	case len(target) > 0:
+		space(&b)
+		b.WriteString(valid(target))
+	case server.IsValid():
+		space(&b)
+		b.WriteString(server.String())
+	case b.Len() == 0:
+		return x.system
+	}
+	return b.String()
+}
+
+func space(b *strings.Builder) {
+	if b.Len() > 0 {
+		b.WriteByte(' ')
+	}
+}
+
+// collection is the table that the protocol, not a statement, names.
+func (x *call) collection() []byte {
+	if x.command.shape().argument == argumentTable {
+		return x.text
+	}
+	return nil
+}
+
+// namespace is the schema that the command is about: that which it changes to
+// or names, if it is known to have done so, or the one in use.
+func (x *call) namespace() []byte {
+	switch {
+	case x.veiled(): // it may have changed to another
+		return nil
+	case x.switches && x.Outcome == exchange.Answered && x.code == 0 && !x.cut:
+		return x.target
+	case x.switches && (x.cut || x.Outcome == exchange.Lost || x.Outcome == exchange.Evicted):
+		return nil
+	case x.command.shape().argument == argumentSchema && !x.switches:
+		return x.text
+	}
+	return x.schema
+}
+
+// server is the server's end of the connection.
+func (x *call) server() netip.AddrPort {
+	switch ep := x.Endpoint; {
+	case ep == nil:
+		return netip.AddrPort{}
+	case ep.Side == stream.Client:
+		return ep.Peer
+	default:
+		return ep.Local
+	}
+}
+
+// Attributes implements exchange.Exchange.
+//
+// error.type, network.peer.* and perisco.truncated are the same for every
+// protocol and added by its caller.
+func (x *call) Attributes(m pcommon.Map) {
+	m.EnsureCapacity(m.Len() + most)
+	m.PutStr(string(semconv.DBSystemNameKey), x.system)
+	put(m, string(semconv.DBNamespaceKey), x.namespace())
+	put(m, string(semconv.DBCollectionNameKey), x.collection())
+	if o := x.operation(); o != "" {
+		m.PutStr(string(semconv.DBOperationNameKey), o)
+	}
+	if x.batch > 1 {
+		m.PutInt(string(semconv.DBOperationBatchSizeKey), int64(x.batch))
+	}
+	put(m, string(semconv.DBQuerySummaryKey), x.digest())
+	put(m, string(semconv.DBQueryTextKey), x.shownText())
+	if x.code != 0 {
+		m.PutStr(string(semconv.DBResponseStatusCodeKey), x.ErrorType)
+	}
+	if x.results && x.code == 0 && x.Outcome == exchange.Answered {
+		m.PutInt(string(semconv.DBResponseReturnedRowsKey), int64(x.rows))
+	}
+	if s := x.server(); s.IsValid() {
+		m.PutStr(string(semconv.ServerAddressKey), s.Addr().String())
+		m.PutInt(string(semconv.ServerPortKey), int64(s.Port()))
+	}
+	if ep := x.Endpoint; ep != nil && ep.Side == stream.Server && ep.Peer.IsValid() {
+		m.PutStr(string(semconv.ClientAddressKey), ep.Peer.Addr().String())
+		m.PutInt(string(semconv.ClientPortKey), int64(ep.Peer.Port()))
+	}
+}
+
+// shownText returns the value of db.query.text. Valid until it is called again.
+func (x *call) shownText() []byte {
+	if !x.query() || x.options == nil {
+		return nil
+	}
+	switch {
+	case x.options.QueryText == Off:
+		return nil
+	case x.options.QueryText == Raw, x.parameters:
+		return x.text
+	case x.ambiguous():
+		return nil
+	case x.command == comPrepare && x.Outcome != exchange.Answered:
+		return nil // whether it has parameters was not seen
+	}
+	x.scratch = sqltext.Sanitize(x.scratch[:0], x.text, x.dialect, maxText)
+	return x.scratch
+}
+
+// put adds a value unless it is empty.
+func put(m pcommon.Map, key string, v []byte) {
+	if len(v) > 0 {
+		m.PutStr(key, valid(v))
+	}
+}
+
+// valid makes UTF-8 of p, as OTLP wants it.
+func valid(p []byte) string {
+	return strings.ToValidUTF8(string(p), string(utf8.RuneError))
+}
+
+// Summary implements exchange.Exchange.
+func (x *call) Summary(dst []byte) []byte {
+	if s := x.digest(); len(s) > 0 {
+		dst = show(dst, s, maxSummary)
+	} else {
+		o := x.operation()
+		if o == "" {
+			o = "QUERY"
+		}
+		dst = append(dst, o...)
+		target := x.collection()
+		switch {
+		case x.switches:
+			target = x.target
+		case x.command.shape().argument == argumentSchema:
+			target = x.text
+		}
+		if len(target) > 0 {
+			dst = append(dst, ' ')
+			dst = show(dst, target, maxShown)
+		}
+	}
+	dst = append(dst, ' ')
+	switch {
+	case x.Outcome != exchange.Answered:
+		if x.ErrorType != "" {
+			return append(dst, x.ErrorType...)
+		}
+		return append(dst, x.Outcome.String()...)
+	case x.code != 0:
+		dst = append(dst, "error "...)
+		return strconv.AppendUint(dst, uint64(x.code), 10)
+	case x.results:
+		dst = append(dst, "ok "...)
+		dst = strconv.AppendUint(dst, x.rows, 10)
+		if x.rows == 1 {
+			return append(dst, " row"...)
+		}
+		return append(dst, " rows"...)
+	case x.affected > 0:
+		dst = append(dst, "ok "...)
+		dst = strconv.AppendUint(dst, x.affected, 10)
+		return append(dst, " affected"...)
+	}
+	return append(dst, "ok"...)
+}
+
+// show appends p without control characters, and not all of a long one.
+func show(dst, p []byte, limit int) []byte {
+	for n := 0; len(p) > 0; {
+		if n >= limit {
+			return append(dst, "…"...)
+		}
+		r, size := utf8.DecodeRune(p)
+		switch {
+		case r == utf8.RuneError && size == 1, r < ' ' || r == 0x7f:
+			const hex = "0123456789abcdef"
+			dst = append(dst, '\\', 'x', hex[p[0]>>4], hex[p[0]&15])
+		case !unicode.IsPrint(r):
+			dst = append(dst, `\u{`...)
+			dst = strconv.AppendInt(dst, int64(r), 16)
+			dst = append(dst, '}')
+		default:
+			dst = append(dst, p[:size]...)
+		}
+		p = p[size:]
+		n += size
+	}
+	return dst
+}
