@@ -94,9 +94,9 @@ var lifecycles = []struct {
 		must(unix.Shutdown(s.fd, unix.SHUT_WR))
 		_, err := unix.Read(s.fd, nil)
 		must(err)
-		_, _, err = unix.Recvfrom(s.fd, make([]byte, 0, 1), 0)
-		must(err)
 		c.write(10)
+		_, _, err = unix.Recvfrom(s.fd, make([]byte, 0, 1), 0) // waits for bytes, and takes none
+		must(err)
 		s.read(10)
 		c.close()
 		s.close()

@@ -2,8 +2,6 @@ package httpconv
 
 import (
 	"strconv"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/perisco-io/perisco/receiver/internal/exchange"
 )
@@ -19,7 +17,7 @@ func (x *Exchange) Summary(dst []byte) []byte {
 	case x.original.empty(): // it was not seen
 		dst = append(dst, "HTTP"...)
 	default:
-		dst = show(dst, x.bytes(x.original))
+		dst = exchange.AppendVisible(dst, x.bytes(x.original), maxShown)
 	}
 	what := x.bytes(x.path)
 	if x.form == authority {
@@ -27,7 +25,7 @@ func (x *Exchange) Summary(dst []byte) []byte {
 	}
 	if len(what) > 0 {
 		dst = append(dst, ' ')
-		dst = show(dst, what)
+		dst = exchange.AppendVisible(dst, what, maxShown)
 	}
 	if x.Status != 0 {
 		dst = append(dst, ' ')
@@ -41,28 +39,4 @@ func (x *Exchange) Summary(dst []byte) []byte {
 		return append(dst, t...)
 	}
 	return append(dst, x.Outcome.String()...)
-}
-
-// show appends p without control characters, and not all of a long one.
-func show(dst, p []byte) []byte {
-	for n := 0; len(p) > 0; {
-		if n >= maxShown {
-			return append(dst, "…"...)
-		}
-		r, size := utf8.DecodeRune(p)
-		switch {
-		case r == utf8.RuneError && size == 1, r < ' ' || r == 0x7f:
-			const hex = "0123456789abcdef"
-			dst = append(dst, '\\', 'x', hex[p[0]>>4], hex[p[0]&15])
-		case !unicode.IsPrint(r):
-			dst = append(dst, `\u{`...)
-			dst = strconv.AppendInt(dst, int64(r), 16)
-			dst = append(dst, '}')
-		default:
-			dst = append(dst, p[:size]...)
-		}
-		p = p[size:]
-		n += size
-	}
-	return dst
 }

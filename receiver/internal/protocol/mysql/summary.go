@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -194,7 +193,7 @@ func valid(p []byte) string {
 // Summary implements exchange.Exchange.
 func (x *call) Summary(dst []byte) []byte {
 	if s := x.digest(); len(s) > 0 {
-		dst = show(dst, s, maxSummary)
+		dst = exchange.AppendVisible(dst, s, maxSummary)
 	} else {
 		o := x.operation()
 		if o == "" {
@@ -210,7 +209,7 @@ func (x *call) Summary(dst []byte) []byte {
 		}
 		if len(target) > 0 {
 			dst = append(dst, ' ')
-			dst = show(dst, target, maxShown)
+			dst = exchange.AppendVisible(dst, target, maxShown)
 		}
 	}
 	dst = append(dst, ' ')
@@ -236,28 +235,4 @@ func (x *call) Summary(dst []byte) []byte {
 		return append(dst, " affected"...)
 	}
 	return append(dst, "ok"...)
-}
-
-// show appends p without control characters, and not all of a long one.
-func show(dst, p []byte, limit int) []byte {
-	for n := 0; len(p) > 0; {
-		if n >= limit {
-			return append(dst, "…"...)
-		}
-		r, size := utf8.DecodeRune(p)
-		switch {
-		case r == utf8.RuneError && size == 1, r < ' ' || r == 0x7f:
-			const hex = "0123456789abcdef"
-			dst = append(dst, '\\', 'x', hex[p[0]>>4], hex[p[0]&15])
-		case !unicode.IsPrint(r):
-			dst = append(dst, `\u{`...)
-			dst = strconv.AppendInt(dst, int64(r), 16)
-			dst = append(dst, '}')
-		default:
-			dst = append(dst, p[:size]...)
-		}
-		p = p[size:]
-		n += size
-	}
-	return dst
 }
