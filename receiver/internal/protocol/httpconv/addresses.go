@@ -31,7 +31,9 @@ func (x *Exchange) Addresses(m pcommon.Map) {
 func (x *Exchange) Path() []byte { return x.bytes(x.path) }
 
 // AppendPath appends it as a person may see it.
-func (x *Exchange) AppendPath(dst []byte) []byte { return exchange.AppendVisible(dst, x.Path(), maxShown) }
+func (x *Exchange) AppendPath(dst []byte) []byte {
+	return exchange.AppendVisible(dst, x.Path(), maxShown)
+}
 
 func (x *Exchange) self() *Exchange { return x }
 
