@@ -1,7 +1,10 @@
 package receiver
 
 import (
+	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -46,6 +49,21 @@ func TestAPacketCaptureIsReadToItsEndAndThenIdles(t *testing.T) {
 		status, _ := p.hosts[0].said()
 		require.Empty(t, status)
 	}
+}
+
+func TestTheCollectorIsAskedToEndUntilItDoes(t *testing.T) {
+	f := NewFactory()
+	cfg := f.CreateDefaultConfig().(*Config)
+	cfg.Capture.PCAP = PCAPConfig{File: recording, KeepTime: true, StopAtEnd: true}
+	p := newPair(t, f, nop(), cfg)
+	require.NoError(t, p.start())
+	time.Sleep(10 * time.Millisecond) // as long as a collector needs to listen
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGTERM)
+	defer signal.Stop(asked)
+	<-asked
+	require.NoError(t, p.shutdown())
+	require.Equal(t, 2, p.spans.SpanCount())
 }
 
 func TestAPacketCaptureThatIsNoneIsAnError(t *testing.T) {

@@ -2,7 +2,9 @@ package receiver
 
 import (
 	"os"
+	"os/signal"
 	"syscall"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -24,12 +26,26 @@ func (r *running) logProgress(message string) {
 		zap.Int64("packets", p.Packets), zap.Uint64("exchanges", exchanges))
 }
 
-// terminate asks this process to end as the system would: a collector then
-// shuts its pipelines down, and it is no failure.
-func terminate() error {
+// terminate asks this process to end as the system would, until done: a
+// collector then shuts its pipelines down, and it is no failure.
+func terminate(done <-chan struct{}) error {
 	self, err := os.FindProcess(os.Getpid())
 	if err != nil {
 		return err
 	}
-	return self.Signal(syscall.SIGTERM)
+	// A short capture ends before the collector listens to signals. To hear
+	// them, too, keeps the first from killing it.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGTERM)
+	again := time.NewTicker(100 * time.Millisecond)
+	defer again.Stop()
+	for {
+		if err := self.Signal(syscall.SIGTERM); err != nil {
+			return err
+		}
+		select {
+		case <-done:
+			return nil
+		case <-again.C:
+		}
+	}
 }

@@ -225,7 +225,7 @@ func (r *running) capture() {
 	}
 	r.logProgress("Idle, because the packet capture has been read")
 	if r.stopAtEnd {
-		if err := terminate(); err != nil {
+		if err := terminate(r.quit); err != nil {
 			r.log.Error("Cannot stop the collector", zap.Error(err))
 		}
 	}
