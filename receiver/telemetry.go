@@ -60,6 +60,7 @@ func (r *running) observe(set receiver.Settings) (*metadata.TelemetryBuilder, er
 		tb.RegisterReceiverPeriscoIgnoredConnectionsCallback(byReason(r.engine.Ignored)),
 		tb.RegisterReceiverPeriscoIgnoredEventsCallback(single(r.ignored)),
 		tb.RegisterReceiverPeriscoEvictedProcessesCallback(single(func() int64 { return int64(r.emitter.Evictions()) })),
+		tb.RegisterReceiverPeriscoUnidentifiedProcessesCallback(single(func() int64 { return int64(r.emitter.Unidentified()) })),
 		tb.RegisterReceiverPeriscoDroppedItemsCallback(byReason(r.emitter.Losses)),
 	)
 	if err != nil {

@@ -24,7 +24,7 @@ func (e *Engine) detect(f *flow, lost bool) {
 		if swapped {
 			f.swap()
 		}
-		f.sure, f.protocol, f.turns = true, index, 0
+		f.sure, f.turns = true, 0
 		f.conn = e.Protocols[index].NewConn(&f.endpoint, e.emits[index])
 		if p := &f.endpoint.Process; p.PID == 0 {
 			p.Name = f.endpoint.Local.String()

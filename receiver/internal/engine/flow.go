@@ -28,7 +28,6 @@ type flow struct {
 	endpoint   exchange.Endpoint
 	conn       protocol.Conn // nil until the protocol is known, and once opaque
 	halves     [2]half       // by the side that sends
-	protocol   int           // index into Engine.Protocols while conn is set
 	out        stream.Side   // the side that Event.Out means
 	turns      int           // without sense; see maxTurns
 	last       stream.Side   // who sent last
@@ -355,7 +354,7 @@ func (e *Engine) upgrade(f *flow, u *protocol.Upgrade, at stream.Time) {
 		}
 		u.Taken = true
 		f.conn.Close(exchange.Lost, at)
-		f.conn, f.protocol, f.turns = next, i, 0
+		f.conn, f.turns = next, 0
 		e.parse(f, stream.Client)
 		e.parse(f, stream.Server)
 		return

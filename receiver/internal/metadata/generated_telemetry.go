@@ -25,20 +25,21 @@ func Tracer(settings component.TelemetrySettings) trace.Tracer {
 // TelemetryBuilder provides an interface for components to report telemetry
 // as defined in metadata and user config.
 type TelemetryBuilder struct {
-	meter                             metric.Meter
-	mu                                sync.Mutex
-	registrations                     []metric.Registration
-	ReceiverPeriscoCapturedBytes      metric.Int64ObservableCounter
-	ReceiverPeriscoConnections        metric.Int64ObservableGauge
-	ReceiverPeriscoDroppedItems       metric.Int64ObservableCounter
-	ReceiverPeriscoEvents             metric.Int64ObservableCounter
-	ReceiverPeriscoEvictedProcesses   metric.Int64ObservableCounter
-	ReceiverPeriscoExchanges          metric.Int64ObservableCounter
-	ReceiverPeriscoIgnoredConnections metric.Int64ObservableCounter
-	ReceiverPeriscoIgnoredEvents      metric.Int64ObservableCounter
-	ReceiverPeriscoLosses             metric.Int64ObservableCounter
-	ReceiverPeriscoOpenExchanges      metric.Int64ObservableGauge
-	ReceiverPeriscoTruncatedExchanges metric.Int64ObservableCounter
+	meter                                metric.Meter
+	mu                                   sync.Mutex
+	registrations                        []metric.Registration
+	ReceiverPeriscoCapturedBytes         metric.Int64ObservableCounter
+	ReceiverPeriscoConnections           metric.Int64ObservableGauge
+	ReceiverPeriscoDroppedItems          metric.Int64ObservableCounter
+	ReceiverPeriscoEvents                metric.Int64ObservableCounter
+	ReceiverPeriscoEvictedProcesses      metric.Int64ObservableCounter
+	ReceiverPeriscoExchanges             metric.Int64ObservableCounter
+	ReceiverPeriscoIgnoredConnections    metric.Int64ObservableCounter
+	ReceiverPeriscoIgnoredEvents         metric.Int64ObservableCounter
+	ReceiverPeriscoLosses                metric.Int64ObservableCounter
+	ReceiverPeriscoOpenExchanges         metric.Int64ObservableGauge
+	ReceiverPeriscoTruncatedExchanges    metric.Int64ObservableCounter
+	ReceiverPeriscoUnidentifiedProcesses metric.Int64ObservableCounter
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -217,6 +218,21 @@ func (builder *TelemetryBuilder) RegisterReceiverPeriscoTruncatedExchangesCallba
 	return nil
 }
 
+// RegisterReceiverPeriscoUnidentifiedProcessesCallback sets callback for observable ReceiverPeriscoUnidentifiedProcesses metric.
+func (builder *TelemetryBuilder) RegisterReceiverPeriscoUnidentifiedProcessesCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ReceiverPeriscoUnidentifiedProcesses, obs: o})
+		return nil
+	}, builder.ReceiverPeriscoUnidentifiedProcesses)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 type observerInt64 struct {
 	embedded.Int64Observer
 	inst metric.Int64Observable
@@ -309,6 +325,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_receiver_perisco_truncated_exchanges",
 		metric.WithDescription("Exchanges of which bytes were missing, so that they say less than took place. They have the attribute perisco.truncated. The losses tell why. [Alpha]"),
 		metric.WithUnit("{exchange}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverPeriscoUnidentifiedProcesses, err = builder.meter.Int64ObservableCounter(
+		"otelcol_receiver_perisco_unidentified_processes",
+		metric.WithDescription("Processes told by the kernel's short name alone. They had ended before they were looked up, or may not be read; grant CAP_SYS_PTRACE, and hostPID in a container. [Alpha]"),
+		metric.WithUnit("{process}"),
 	)
 	errs = errors.Join(errs, err)
 	return &builder, errs
