@@ -5,13 +5,11 @@ package capture
 import (
 	"errors"
 	"fmt"
-	"os"
 	"runtime/debug"
 	"sync"
 	"time"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
 
 	"github.com/perisco-io/perisco/bpf"
@@ -21,10 +19,9 @@ import (
 // receive over TCP.
 type kernel struct {
 	programs *programs
-	reader   *ringbuf.Reader
-	record   ringbuf.Record // the one Next handed out last
-	self     uint32         // own process, by its number in the first pid namespace
-	early    backlog        // came during the self-test
+	ring     *ring
+	self     uint32  // own process, by its number in the first pid namespace
+	early    backlog // came during the self-test
 	backend  string
 	refused  Refusals // backends tried before
 
@@ -102,8 +99,8 @@ func open(o Options, b backend) (_ *kernel, err error) {
 	if k.policies, err = mapPolicies(k.programs.Maps[bpf.CaptureMapPolicies]); err != nil {
 		return nil, err
 	}
-	if k.reader, err = ringbuf.NewReader(k.programs.Maps[bpf.CaptureMapEvents]); err != nil {
-		return nil, fmt.Errorf("map ring: %w", err)
+	if k.ring, err = openRing(k.programs.Maps[bpf.CaptureMapEvents]); err != nil {
+		return nil, fmt.Errorf("open ring: %w", err)
 	}
 	// A connection opened before the first of these is old, and its listener
 	// found by the second; any other is seen opening.
@@ -151,7 +148,7 @@ func (k *kernel) Next(e *Event) error {
 		raw := k.early.next()
 		if raw == nil {
 			var err error
-			if raw, err = k.fetch(); err != nil {
+			if raw, err = k.ring.next(); err != nil {
 				return err
 			}
 		}
@@ -165,21 +162,7 @@ func (k *kernel) Next(e *Event) error {
 	}
 }
 
-// fetch waits for a record of the ring. It is valid until the next call.
-func (k *kernel) fetch() ([]byte, error) {
-	err := k.reader.ReadInto(&k.record)
-	switch {
-	case err == nil:
-		return k.record.RawSample, nil
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, os.ErrDeadlineExceeded
-	case errors.Is(err, os.ErrClosed):
-		return nil, os.ErrClosed
-	}
-	return nil, fmt.Errorf("read ring: %w", err)
-}
-
-func (k *kernel) SetDeadline(t time.Time) { k.reader.SetDeadline(t) }
+func (k *kernel) SetDeadline(t time.Time) { k.ring.deadline = t }
 
 func (k *kernel) Skip(id FlowID, out bool, until uint32) {
 	k.mu.Lock()
@@ -224,8 +207,8 @@ func (k *kernel) Close() error {
 	}
 	k.closed = true
 	var errs []error
-	if k.reader != nil {
-		errs = append(errs, k.reader.Close())
+	if k.ring != nil {
+		errs = append(errs, k.ring.close())
 	}
 	if k.policies != nil {
 		errs = append(errs, k.policies.Close())

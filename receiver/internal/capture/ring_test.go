@@ -60,6 +60,65 @@ func TestWhatTheRingCannotHoldIsCountedAndAHole(t *testing.T) {
 	}
 }
 
+const crossings = 60
+
+var ofAllSizes = register("reads and writes of all sizes", script{do: func(c, s *end) {
+	for i := range crossings {
+		for n := range 12 {
+			c.write(1 + i*12 + n)
+			s.read(1 + i*12 + n)
+		}
+		pause()
+	}
+	c.close()
+	s.close()
+}})
+
+func TestRecordsThatGoOnAtTheRingsBeginningAreWhole(t *testing.T) {
+	src := openKernel(t, Options{RingBytes: leastRingBytes}, best())
+	p := cast(t, ofAllSizes)
+	for range crossings {
+		p.play()
+		p.see(src, func(*watch) bool { return true })
+	}
+	p.play()
+	w := p.see(src, (*watch).over)
+	var sent, got []string
+	for n := 1; n <= crossings*12; n++ {
+		sent = append(sent, fmt.Sprintf("sent %d", n))
+		got = append(got, fmt.Sprintf("got %d", n))
+	}
+	for side, moved := range map[stream.Side][]string{stream.Client: sent, stream.Server: got} {
+		if text := w.of(side); !strings.Contains(text, strings.Join(moved, "\n")) {
+			t.Errorf("%s:\n%s", side, text)
+		}
+	}
+}
+
+func TestAnEventOutlivesItsClosedSource(t *testing.T) {
+	src := openKernel(t, Options{}, best())
+	p := cast(t, flood)
+	p.play()
+	var e Event
+	for src.SetDeadline(time.Now().Add(patience)); p.w.end(&e) == "" || e.Kind != Data; {
+		if err := src.Next(&e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := src.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := string(e.Data), string((&end{}).next(100)); got != want {
+		t.Errorf("after Close the event has %q, want %q", got, want)
+	}
+	for range 2 {
+		if err := src.Next(&e); !errors.Is(err, os.ErrClosed) {
+			t.Errorf("Next returns %v, want %v", err, os.ErrClosed)
+		}
+	}
+	p.play()
+}
+
 func TestLossesHaveTheNamesOfTheCSide(t *testing.T) {
 	src := openKernel(t, Options{}, best())
 	var names []string

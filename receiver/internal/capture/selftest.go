@@ -50,7 +50,7 @@ func (k *kernel) selfTest() (self uint32, err error) {
 	ends := [2]sighting{want[0], want[1]}
 	for end := time.Now().Add(selfTestTimeout); len(want) > 0; {
 		k.SetDeadline(time.Now().Add(selfTestPause))
-		raw, err := k.fetch()
+		raw, err := k.ring.next()
 		if errors.Is(err, os.ErrDeadlineExceeded) && time.Now().Before(end) {
 			continue
 		}

@@ -85,7 +85,9 @@ type Source interface {
 	// Epoch is what to add to a stream.Time to get nanoseconds since 1970 UTC.
 	// It changes as clocks are set; ask again now and then.
 	Epoch() int64
-	// Close interrupts Next and releases everything.
+	// Close interrupts Next and releases everything, but for the Data of an
+	// event that is in use: the next call of Next, which returns os.ErrClosed,
+	// does that.
 	Close() error
 }
 

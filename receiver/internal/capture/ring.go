@@ -1,0 +1,205 @@
+//go:build linux && (amd64 || arm64)
+
+package capture
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// A record is preceded by its length and two flags, and padded to a multiple
+	// of ringAlign (struct bpf_ringbuf_hdr in kernel/bpf/ringbuf.c, include/uapi/linux/bpf.h).
+	ringHead    = 8
+	ringAlign   = 8
+	ringBusy    = 1 << 31 // it is being written
+	ringDiscard = 1 << 30 // it is none
+
+	// How often a record that is being written is looked at again before the
+	// reader sleeps: its writer may wait for this very CPU.
+	busySpins = 100
+	busyPause = 50 * time.Microsecond
+)
+
+// A ring is the reading end of the ring buffer of the programs. Records are
+// read where the kernel wrote them; a record keeps its place until the next
+// one is asked for. The data pages are mapped once, since what a process has
+// mapped twice is counted twice in its memory. next is for one goroutine;
+// close may be called from any.
+type ring struct {
+	consumer *uint64 // position up to which the kernel may write again
+	producer *uint64 // position up to which it has
+	data     []byte
+	mappings [2][]byte // of the consumer's page; of the producer's and the data
+	taken    uint64    // position behind the record handed out last
+	crossing []byte    // copy of a record that goes on at the ring's beginning
+
+	epoll, stop int // descriptors; the second is an eventfd that close writes
+	ready       [2]unix.EpollEvent
+	deadline    time.Time
+
+	closed atomic.Bool
+	mu     sync.Mutex // guards the mappings while next runs
+	out    bool       // a record is in use: the data stays mapped until next is called again
+}
+
+// openRing maps a ring buffer. The programs' m must stay open.
+func openRing(m *ebpf.Map) (_ *ring, err error) {
+	r := &ring{epoll: -1, stop: -1}
+	defer func() {
+		if err != nil {
+			_ = r.close()
+		}
+	}()
+	page, size := os.Getpagesize(), int(m.MaxEntries())
+	if r.mappings[0], err = unix.Mmap(m.FD(), 0, page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
+		return nil, fmt.Errorf("map position: %w", err)
+	}
+	if r.mappings[1], err = unix.Mmap(m.FD(), int64(page), page+size, unix.PROT_READ, unix.MAP_SHARED); err != nil {
+		return nil, fmt.Errorf("map data: %w", err)
+	}
+	r.consumer = (*uint64)(unsafe.Pointer(unsafe.SliceData(r.mappings[0])))
+	r.producer = (*uint64)(unsafe.Pointer(unsafe.SliceData(r.mappings[1])))
+	r.data = r.mappings[1][page:]
+	r.taken = atomic.LoadUint64(r.consumer)
+
+	if r.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("create epoll: %w", err)
+	}
+	if r.stop, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return nil, fmt.Errorf("create eventfd: %w", err)
+	}
+	// Edge-triggered: it is the programs that say when there is enough to read.
+	for fd, events := range map[int]uint32{m.FD(): unix.EPOLLIN | unix.EPOLLET, r.stop: unix.EPOLLIN} {
+		if err := unix.EpollCtl(r.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events}); err != nil {
+			return nil, fmt.Errorf("add to epoll: %w", err)
+		}
+	}
+	return r, nil
+}
+
+// next waits for a record. It is valid until the next call, even if the ring
+// is closed meanwhile. Past the deadline, and when nothing is left to read, the
+// error is os.ErrDeadlineExceeded; once closed, os.ErrClosed.
+func (r *ring) next() ([]byte, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.out = false
+	for late := false; !r.closed.Load(); {
+		raw, err := r.take()
+		if raw != nil || err != nil {
+			r.out = raw != nil
+			return raw, err
+		}
+		if late {
+			return nil, os.ErrDeadlineExceeded
+		}
+		if late, err = r.wait(); err != nil {
+			return nil, err
+		}
+	}
+	_ = r.unmap() // fails for what was never mapped
+	return nil, os.ErrClosed
+}
+
+// take gives the place of the last record back to the kernel and returns the
+// one behind it, or nil if there is none.
+func (r *ring) take() ([]byte, error) {
+	mask := uint64(len(r.data) - 1)
+	for spins := 1; ; spins++ {
+		atomic.StoreUint64(r.consumer, r.taken)
+		waiting := atomic.LoadUint64(r.producer) - r.taken
+		if waiting == 0 {
+			return nil, nil
+		}
+		at := r.taken & mask
+		head := atomic.LoadUint32((*uint32)(unsafe.Pointer(&r.data[at])))
+		if head&ringBusy != 0 {
+			if spins%busySpins == 0 {
+				time.Sleep(busyPause)
+			}
+			continue
+		}
+		size := uint64(head &^ ringDiscard)
+		whole := (ringHead + size + ringAlign - 1) &^ (ringAlign - 1)
+		if whole > waiting {
+			return nil, fmt.Errorf("read ring: record of %d bytes where %d wait", size, waiting)
+		}
+		r.taken += whole
+		if head&ringDiscard == 0 {
+			return r.record((at+ringHead)&mask, size), nil
+		}
+	}
+}
+
+// record returns the bytes of a record, in one piece.
+func (r *ring) record(at, size uint64) []byte {
+	if end := at + size; end <= uint64(len(r.data)) {
+		return r.data[at:end:end]
+	}
+	r.crossing = append(r.crossing[:0], r.data[at:]...)
+	r.crossing = append(r.crossing, r.data[:size-uint64(len(r.crossing))]...)
+	return r.crossing
+}
+
+// wait returns when a program woke the reader, when the ring was closed or,
+// which makes it late, when the deadline has passed.
+func (r *ring) wait() (late bool, err error) {
+	timeout := -1 // ms
+	if !r.deadline.IsZero() {
+		left := time.Until(r.deadline)
+		if left <= 0 {
+			return true, nil
+		}
+		timeout = int((left + time.Millisecond - 1) / time.Millisecond)
+	}
+	n, err := unix.EpollWait(r.epoll, r.ready[:], timeout)
+	if err != nil && !errors.Is(err, unix.EINTR) {
+		return false, fmt.Errorf("read ring: wait: %w", err)
+	}
+	return n == 0 && err == nil, nil
+}
+
+// close interrupts next and releases everything, but for the data of a record
+// that is in use: the next call of next does that. A second call does nothing.
+func (r *ring) close() error {
+	if r.closed.Swap(true) {
+		return nil
+	}
+	var errs []error
+	if r.stop >= 0 {
+		one := [8]byte{1}
+		_, err := unix.Write(r.stop, one[:])
+		errs = append(errs, err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, fd := range []int{r.epoll, r.stop} {
+		if fd >= 0 {
+			errs = append(errs, unix.Close(fd))
+		}
+	}
+	if !r.out {
+		errs = append(errs, r.unmap())
+	}
+	return errors.Join(errs...)
+}
+
+func (r *ring) unmap() error {
+	var errs []error
+	for i, m := range r.mappings {
+		if m != nil {
+			errs = append(errs, unix.Munmap(m))
+		}
+		r.mappings[i] = nil
+	}
+	return errors.Join(errs...)
+}
