@@ -15,7 +15,7 @@ var plain = setup{Receiver: "otlp", Options: `{protocols: {grpc: {endpoint: "127
 
 func TestAQuietCollectorIsSmall(t *testing.T) {
 	const (
-		budget = 15 << 20 // bytes that the receiver may add
+		budget = 10 << 20 // bytes that the receiver may add
 		noise  = 3 << 20  // by which two runs of the same collector differ
 	)
 	with := startCollector(t, setup{})

@@ -9,8 +9,7 @@ import (
 type Options struct {
 	// RingBytes is the size of the ring buffer in which events wait for Next:
 	// what the node may send and receive while the reader does not run. A
-	// power of two, at least 64 KiB. 4 MiB by default: it is mapped twice, so that
-	// counts as 8 MiB of resident memory.
+	// power of two, at least 64 KiB. 4 MiB by default, all of it resident.
 	RingBytes int
 	// MaxPayloadBytes is how much of one read or write is copied at the most:
 	// 256 to 16384, by default the latter. Less costs less, and sees less.
