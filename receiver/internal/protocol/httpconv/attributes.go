@@ -79,7 +79,7 @@ func (a *attributes) put(m pcommon.Map, key, value string) {
 // the latter is certain only in a head that was seen whole.
 func (a *attributes) server(m pcommon.Map) {
 	x := a.x
-	a.put(m, string(semconv.URLPathKey), a.get(x.path))
+	a.put(m, string(semconv.URLPathKey), redactPath(a.get(x.path)))
 	a.put(m, string(semconv.URLQueryKey), redactQuery(a.get(x.query)))
 
 	var forwarded string
@@ -176,7 +176,7 @@ func (a *attributes) address(m pcommon.Map, host string, port int64, scheme stri
 func (a *attributes) url(scheme, authority string) string {
 	x := a.x
 	query := redactQuery(a.get(x.query))
-	path := a.get(x.path)
+	path := redactPath(a.get(x.path))
 	if x.form == asterisk {
 		path = "" // RFC 9110 7.1: the target is the server, not a resource of it
 	}

@@ -2,6 +2,7 @@ package httpconv
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -19,10 +20,27 @@ func TestQueriesAreRedacted(t *testing.T) {
 		{"sig=&X-Amz-Signature=x&sig=y", "sig=REDACTED&X-Amz-Signature=REDACTED&sig=REDACTED"},
 		{"X-Amz-Credential=a/b&X-Amz-Security-Token=c&AWSAccessKeyId=d&Signature=e&X-Goog-Signature=f",
 			"X-Amz-Credential=REDACTED&X-Amz-Security-Token=REDACTED&AWSAccessKeyId=REDACTED&Signature=REDACTED&X-Goog-Signature=REDACTED"},
-		{"SIG=kept&signature=kept&design=kept&sig", "SIG=kept&signature=kept&design=kept&sig"},
+		{"SIG=kept&design=kept&sig", "SIG=kept&design=kept&sig"},
+		{"signature=a&access_token=b&Api-Key=c&user.Password=d", "signature=REDACTED&access_token=REDACTED&Api-Key=REDACTED&user.Password=REDACTED"},
+		{"key=a&code=b&sid=c&pin=d", "key=REDACTED&code=REDACTED&sid=REDACTED&pin=REDACTED"},
+		{"monkey=kept&barcode=kept&side=kept&spin=kept&tokens=kept", "monkey=kept&barcode=kept&side=kept&spin=kept&tokens=kept"},
+		{strings.Repeat("long_", 30) + "token=a", strings.Repeat("long_", 30) + "token=REDACTED"},
 		{"%73ig=abc&s%zzig=kept", "%73ig=REDACTED&s%zzig=kept"},
 	} {
 		if got := redactQuery(c.in); got != c.want {
+			t.Errorf("%q became %q, want %q", c.in, got, c.want)
+		}
+	}
+}
+
+func TestPathsAreRedacted(t *testing.T) {
+	for _, c := range []struct{ in, want string }{
+		{"/books/7", "/books/7"},
+		{"/shop;jsessionid=1A2B", "/shop;jsessionid=REDACTED"},
+		{"/shop;v=1;JSESSIONID=1A2B;w=2/books;token=x/7", "/shop;v=1;JSESSIONID=REDACTED;w=2/books;token=REDACTED/7"},
+		{"/;;a;=b;", "/;;a;=b;"},
+	} {
+		if got := redactPath(c.in); got != c.want {
 			t.Errorf("%q became %q, want %q", c.in, got, c.want)
 		}
 	}

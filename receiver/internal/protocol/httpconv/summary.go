@@ -1,6 +1,7 @@
 package httpconv
 
 import (
+	"bytes"
 	"strconv"
 
 	"github.com/perisco-io/perisco/receiver/internal/exchange"
@@ -20,6 +21,9 @@ func (x *Exchange) Summary(dst []byte) []byte {
 		dst = exchange.AppendVisible(dst, x.bytes(x.original), maxShown)
 	}
 	what := x.bytes(x.path)
+	if bytes.IndexByte(what, ';') >= 0 {
+		what = []byte(redactPath(string(what)))
+	}
 	if x.form == authority {
 		what = x.bytes(x.target)
 	}
