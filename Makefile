@@ -14,7 +14,7 @@ AS_ROOT := $(if $(filter-out 0,$(shell id -u)),-exec "sudo -E")
 SOURCES := go.mod go.sum $(shell find bpf receiver -name '*.go' ! -name '*_test.go' -o -name '*.o')
 
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-vm collector quickstart generate lint fuzz bench record clean
+.PHONY: help setup run bookstore test test-vm collector quickstart generate lint fuzz bench record clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ setup: ## install what is missing on a Debian machine: compilers for BPF, server
 
 run: ## build and start the quickstart: every plaintext request of this machine in a browser
 	@examples/quickstart/run
+
+bookstore: ## build and start a small bookstore of several services and a database, watched by the quickstart
+	@examples/bookstore/run
 
 test: collector ## build the collector and run all tests, end to end ones too (as root where they need it)
 	go test $(AS_ROOT) ./...
@@ -43,12 +46,18 @@ _build/quickstart/quickstart: examples/quickstart/builder-config.yaml $(SOURCES)
 	@mkdir -p _build
 	$(BUILDER) --config $<
 
+# Its programs, one for each service.
+_build/bookstore: $(shell find examples/bookstore -name '*.go' -o -name 'go.*')
+	cd examples/bookstore && CGO_ENABLED=0 go build -o $(CURDIR)/$@/ ./...
+	@touch $@
+
 generate: ## remake what is generated: BPF objects and their Go types, metadata, documentation
 	go generate ./...
 
 lint: ## run the linters of .golangci.yml
 	$(LINT) run ./...
 	cd test && $(LINT) run ./...
+	cd examples/bookstore && $(LINT) run ./...
 
 fuzz: ## run every fuzz target for FUZZTIME
 	@grep -ro --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' bpf receiver | while IFS=: read -r file func; do \

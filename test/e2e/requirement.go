@@ -15,14 +15,15 @@ import (
 
 // packages says which Debian package has a program.
 var packages = map[string]string{
-	"apache2": "apache2-bin",
-	"curl":    "curl",
-	"h2load":  "nghttp2-client",
-	"nghttpd": "nghttp2-server",
-	"nginx":   "nginx-light",
-	"node":    "nodejs",
-	"python3": "python3",
-	"wrk":     "wrk",
+	"apache2":  "apache2-bin",
+	"curl":     "curl",
+	"h2load":   "nghttp2-client",
+	"mariadbd": "mariadb-server-core mariadb-client-core",
+	"nghttpd":  "nghttp2-server",
+	"nginx":    "nginx-light",
+	"node":     "nodejs",
+	"python3":  "python3",
+	"wrk":      "wrk",
 }
 
 // program returns the path of a program that must be installed.
