@@ -153,12 +153,10 @@ type statement struct {
 
 func (s statement) String() string { return strings.TrimSpace(s.summary + " " + s.code) }
 
-// statements returns what spans say, without how connections begin.
+// statements returns what spans say.
 func (ss spans) statements() (out []statement) {
 	for _, s := range ss {
-		if op := text(s.Attributes(), "db.operation.name"); op != "CONNECT" && op != "PING" {
-			out = append(out, statement{s.Name(), text(s.Attributes(), "error.type")})
-		}
+		out = append(out, statement{s.Name(), text(s.Attributes(), "error.type")})
 	}
 	return out
 }
