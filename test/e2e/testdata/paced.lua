@@ -7,7 +7,7 @@ function setup(t)
 end
 
 function delay()
-  return 4 -- milliseconds
+  return tonumber(os.getenv("DELAY") or 4) -- milliseconds
 end
 
 function request()
