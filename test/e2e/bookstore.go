@@ -86,20 +86,20 @@ func (s *bookstore) close(t testing.TB) []purchase {
 	return purchases
 }
 
-// A visit is one end of an exchange of the bookstore.
-type visit struct {
+// A hop is one end of an exchange of the bookstore.
+type hop struct {
 	trace, service, kind, what string
 }
 
-func (v visit) String() string {
-	return fmt.Sprintf("%s: %s of %s, in trace %s", v.what, v.kind, v.service, v.trace)
+func (h hop) String() string {
+	return fmt.Sprintf("%s: %s of %s, in trace %s", h.what, h.kind, h.service, h.trace)
 }
 
-// visits returns what services say to each other for a purchase: both ends of
+// hops returns what services say to each other for a purchase: both ends of
 // each exchange.
-func (p purchase) visits() (vs []visit) {
+func (p purchase) hops() (hs []hop) {
 	add := func(from, to, what string) {
-		vs = append(vs, visit{p.trace, from, client.String(), what}, visit{p.trace, to, server.String(), what})
+		hs = append(hs, hop{p.trace, from, client.String(), what}, hop{p.trace, to, server.String(), what})
 	}
 	add("load", "front", p.String())
 	path, _, _ := strings.Cut(p.URI, "?")
@@ -130,19 +130,19 @@ func (p purchase) visits() (vs []visit) {
 	case strings.HasPrefix(path, "/orders/"):
 		add("front", "orders", "bookstore.Orders/Get OK")
 	}
-	return vs
+	return hs
 }
 
-// visits returns what spans say.
-func (ss spans) visits() (vs []visit) {
+// hops returns what spans say.
+func (ss spans) hops() (hs []hop) {
 	for _, s := range ss {
 		what := spans{s}.exchanges()[0].String()
 		if s.isCall() {
 			what = spans{s}.calls()[0].String()
 		}
-		vs = append(vs, visit{s.TraceID().String(), s.service(), s.Kind().String(), what})
+		hs = append(hs, hop{s.TraceID().String(), s.service(), s.Kind().String(), what})
 	}
-	return vs
+	return hs
 }
 
 // A statement is what client and server can tell of a command to a database.

@@ -15,15 +15,15 @@ func TestTheBookstore(t *testing.T) {
 	collector.checkLossless(t)
 	collector.end(t)
 
-	var want []visit
+	var want []hop
 	for _, p := range purchases {
-		want = append(want, p.visits()...)
+		want = append(want, p.hops()...)
 	}
 	var seen spans
 	for port := store.port; port < store.database; port++ {
 		seen = slices.Concat(seen, collector.served(port), collector.asked(port))
 	}
-	checkSame(t, "both ends of exchanges in the trace of their purchase", seen.visits(), want)
+	checkSame(t, "both ends of exchanges in the trace of their purchase", seen.hops(), want)
 	checkSpans(t, seen)
 	checkRecords(t, seen, collector.logs.items)
 
