@@ -42,6 +42,7 @@ const (
 	CaptureFlagFLAG_RESET     CaptureFlag = 2
 	CaptureFlagFLAG_SEQUENCED CaptureFlag = 4
 	CaptureFlagFLAG_OPENED    CaptureFlag = 8
+	CaptureFlagFLAG_CONTINUED CaptureFlag = 16
 )
 
 type CaptureKind uint8
@@ -66,10 +67,10 @@ type CaptureMissing uint8
 const (
 	CaptureMissingMISSING_NONE        CaptureMissing = 0
 	CaptureMissingMISSING_LIMIT       CaptureMissing = 1
-	CaptureMissingMISSING_SKIPPED     CaptureMissing = 2
-	CaptureMissingMISSING_DISCARDED   CaptureMissing = 3
-	CaptureMissingMISSING_FAULT       CaptureMissing = 4
-	CaptureMissingMISSING_SEGMENTS    CaptureMissing = 5
+	CaptureMissingMISSING_PRESSURE    CaptureMissing = 2
+	CaptureMissingMISSING_SKIPPED     CaptureMissing = 3
+	CaptureMissingMISSING_DISCARDED   CaptureMissing = 4
+	CaptureMissingMISSING_FAULT       CaptureMissing = 5
 	CaptureMissingMISSING_MMSG        CaptureMissing = 6
 	CaptureMissingMISSING_SPLICE      CaptureMissing = 7
 	CaptureMissingMISSING_ASYNC       CaptureMissing = 8
@@ -83,7 +84,7 @@ type CapturePolicy struct {
 	_       structs.HostLayout
 	SkipOut uint64
 	SkipIn  uint64
-	Ignore  uint64
+	Records uint64
 }
 
 type CaptureRole uint8
@@ -122,6 +123,7 @@ const (
 	CaptureProgSysexit             = "sysexit"
 	CaptureVarExcludeTgid          = "exclude_tgid"
 	CaptureVarMaxPayloadBytes      = "max_payload_bytes"
+	CaptureVarOpenings             = "openings"
 	CaptureVarRecvmsgArgs          = "recvmsg_args"
 	CaptureVarTyped                = "typed"
 	CaptureVarWakeupBytes          = "wakeup_bytes"
@@ -206,6 +208,7 @@ type CaptureMapSpecs struct {
 type CaptureVariableSpecs struct {
 	ExcludeTgid     *ebpf.VariableSpec `ebpf:"exclude_tgid"`
 	MaxPayloadBytes *ebpf.VariableSpec `ebpf:"max_payload_bytes"`
+	Openings        *ebpf.VariableSpec `ebpf:"openings"`
 	RecvmsgArgs     *ebpf.VariableSpec `ebpf:"recvmsg_args"`
 	Typed           *ebpf.VariableSpec `ebpf:"typed"`
 	WakeupBytes     *ebpf.VariableSpec `ebpf:"wakeup_bytes"`
@@ -262,6 +265,7 @@ func (m *CaptureMaps) Close() error {
 type CaptureVariables struct {
 	ExcludeTgid     *ebpf.Variable `ebpf:"exclude_tgid"`
 	MaxPayloadBytes *ebpf.Variable `ebpf:"max_payload_bytes"`
+	Openings        *ebpf.Variable `ebpf:"openings"`
 	RecvmsgArgs     *ebpf.Variable `ebpf:"recvmsg_args"`
 	Typed           *ebpf.Variable `ebpf:"typed"`
 	WakeupBytes     *ebpf.Variable `ebpf:"wakeup_bytes"`

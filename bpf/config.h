@@ -18,6 +18,12 @@ volatile const u32 recvmsg_args = 5;
 #define PAYLOAD_BYTES (16 << 10)
 volatile const u32 max_payload_bytes = PAYLOAD_BYTES;
 
+// How connections begin that are to be copied whole from the start, as if user
+// space had asked for it: until it has seen them and can, much may have moved.
+// 0: none.
+#define OPENINGS 4
+volatile const u64 openings[OPENINGS];
+
 // Unread bytes, a power of two, with every multiple of which the reader is
 // woken; until then it comes by its own deadline. 64 KiB is some 100 requests
 // of 500 bytes: a wake-up for each event tripled the cost of capture, one for

@@ -14,6 +14,13 @@ static __always_inline bool output(struct event *e, u64 size, bool wake)
 	return !bpf_ringbuf_output(&events, e, size, wake ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 }
 
+// Whether the ring is half full. What is left is for the first bytes of reads
+// and writes: those of all connections matter more than all of one's.
+static __always_inline bool crowded(void)
+{
+	return bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > bpf_ringbuf_query(&events, BPF_RB_RING_SIZE) / 2;
+}
+
 // Whether the data of this socket is of interest. Before anything that costs.
 static __always_inline bool observed(struct sock *sk)
 {
@@ -27,7 +34,8 @@ static __always_inline struct scratch *begin_data(enum slot slot, struct sock *s
 {
 	u64 flow = flow_of(sk);
 	struct policy *policy = find_policy(flow);
-	if (policy && tagged(policy->ignore, flow)) {
+	u32 records = policy ? records_of(policy, flow) : 1;
+	if (!records) {
 		count(LOSS_IGNORED);
 		return NULL;
 	}
@@ -36,38 +44,104 @@ static __always_inline struct scratch *begin_data(enum slot slot, struct sock *s
 	if (!s)
 		return NULL;
 	fill_socket(&s->event, sk, KIND_DATA, out ? FLAG_OUT : 0, len_bytes);
-	if (policy && skipped(policy, &s->event))
+	s->records = records;
+	s->unwanted = 0;
+	u32 unwanted = policy ? skipped(policy, &s->event) : 0;
+	if (unwanted == len_bytes)
 		s->event.missing = MISSING_SKIPPED;
+	else if (unwanted >= max_payload_bytes) // else it is no less work
+		s->unwanted = unwanted;
 	return s;
+}
+
+// Sends the first len_bytes of the event off, and leaves one of the others.
+static __always_inline bool emit_record(struct event *e, u32 len_bytes, enum missing missing, bool wake)
+{
+	u32 others = e->len_bytes - len_bytes;
+	u64 captured = e->captured_bytes;
+	if (captured > PAYLOAD_BYTES) // never: for the verifier
+		return false;
+	e->len_bytes = len_bytes;
+	e->missing = missing;
+	if (!output(e, sizeof(*e) + captured, wake)) {
+		count(LOSS_RING_FULL_DATA);
+		return false;
+	}
+	e->seq += len_bytes;
+	e->len_bytes = others;
+	e->captured_bytes = 0;
+	e->flags |= FLAG_CONTINUED;
+	return true;
+}
+
+// Reports whether the payload begins as one of openings does, and if so asks for
+// what follows.
+static __always_inline bool opens_whole(struct scratch *s)
+{
+	if (s->event.captured_bytes < sizeof(openings[0]))
+		return false;
+	u64 first = *(u64 *)s->payload;
+	bool found = false;
+	for (int i = 0; i < OPENINGS; i++)
+		found |= openings[i] && openings[i] == first;
+	struct policy *policy = found ? find_policy(s->event.flow) : NULL;
+	if (policy)
+		policy->records = (u64)policy_tag(s->event.flow) << 32 | RECORDS;
+	return found;
+}
+
+// Copies the payload of the event and sends it off, as one record or several.
+// If the ring has no room for one, those behind it are left out, too: each but
+// the first is of use behind the others only. Global as copy_payload is.
+__noinline int emit_records(u32 slot, u32 new_process)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &slot);
+	if (!s)
+		return 0;
+	struct event *e = &s->event;
+	// A process may be gone in a moment, and with it what /proc tells of it:
+	// user space has to see its first event at once.
+	bool wake = new_process;
+	if (e->missing) {
+		emit_record(e, e->len_bytes, e->missing, wake);
+		return 0;
+	}
+	if (s->unwanted && !emit_record(e, s->unwanted, MISSING_SKIPPED, wake))
+		return 0;
+	for (int copies = 0; copies < COPIES; copies++) {
+		u32 left = e->len_bytes, len_bytes = left;
+		u32 want = left < max_payload_bytes ? left : max_payload_bytes;
+		int missing = s->unwanted ? pass_unwanted(slot) : 0;
+		if (!missing)
+			missing = copy_payload(slot, want);
+		if (missing == COPY_AGAIN)
+			continue;
+		if (s->records == 1 && !(e->flags & FLAG_CONTINUED) && opens_whole(s))
+			s->records = RECORDS;
+		if (missing == MISSING_NONE && want < left) {
+			if (s->records == 1)
+				missing = MISSING_LIMIT;
+			else if (crowded())
+				missing = MISSING_PRESSURE;
+			else
+				len_bytes = want;
+			s->records--;
+		}
+		if (!emit_record(e, len_bytes, missing, wake) || len_bytes == left)
+			return 0;
+	}
+	emit_record(e, e->len_bytes, MISSING_FAULT, wake); // someone added segments meanwhile
+	return 0;
 }
 
 // Copies the payload, if there is one, and sends the event off.
 static __always_inline int end_data(enum slot slot, struct scratch *s, const struct payload *from)
 {
-	struct event *e = &s->event;
-	bool new_process = fill_process(e);
-
-	if (!e->missing)
-		e->missing = from->missing;
-	if (!e->missing) {
-		u32 want = e->len_bytes;
-		if (want > max_payload_bytes) {
-			want = max_payload_bytes;
-			e->missing = MISSING_LIMIT;
-		}
-		s->from = *from;
-		enum missing missing = copy_payload(slot, want);
-		if (missing)
-			e->missing = missing;
-	}
-	u64 captured = e->captured_bytes;
-	if (captured > PAYLOAD_BYTES) // never: for the verifier
-		return 0;
-	// A process may be gone in a moment, and with it what /proc tells of it:
-	// user space has to see its first event at once.
-	if (!output(e, sizeof(*e) + captured, new_process))
-		count(LOSS_RING_FULL_DATA);
-	return 0;
+	bool new_process = fill_process(&s->event);
+	if (!s->event.missing)
+		s->event.missing = from->missing;
+	begin_copy(s, from);
+	return emit_records(slot, new_process);
 }
 
 static __always_inline int emit_state(struct sock *sk, enum kind kind, u8 flags)

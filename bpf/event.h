@@ -22,16 +22,17 @@ enum flag : u8 {
 	FLAG_RESET = 1 << 1,     // KIND_CLOSED: aborted, not ended
 	FLAG_SEQUENCED = 1 << 2, // seq and ack are valid
 	FLAG_OPENED = 1 << 3,    // role is known from the opening; else it is a guess
+	FLAG_CONTINUED = 1 << 4, // of a read or write of which the event before told the beginning
 };
 
 // Why captured_bytes < len_bytes.
 enum missing : u8 {
 	MISSING_NONE,
-	MISSING_LIMIT,       // longer than max_payload_bytes
+	MISSING_LIMIT,       // longer than max_payload_bytes, or RECORDS of them
+	MISSING_PRESSURE,    // not the first of a read or write, while the ring was half full
 	MISSING_SKIPPED,     // user space does not want them
 	MISSING_DISCARDED,   // read with MSG_TRUNC: never copied to the reader either
 	MISSING_FAULT,       // the buffer was not in memory
-	MISSING_SEGMENTS,    // in more pieces than COPY_STEPS
 	MISSING_MMSG,        // sendmmsg, recvmmsg: which of the messages is not known
 	MISSING_SPLICE,      // sendfile, splice: they were never in user memory
 	MISSING_ASYNC,       // moved outside a syscall: io_uring, or the kernel itself
@@ -41,7 +42,9 @@ enum missing : u8 {
 	MISSING_TLS,         // encrypted by the kernel: what was moved is not what TCP carries
 };
 
-// One event, followed by captured_bytes of payload.
+// One event, followed by captured_bytes of payload. A read or write is one, or
+// several that follow each other: they differ in seq, in what of it they are,
+// and in FLAG_CONTINUED.
 struct event {
 	u64 flow;     // socket cookie, or from its address (flow_of)
 	u64 time_ns;  // CLOCK_BOOTTIME
@@ -72,7 +75,7 @@ _Static_assert(sizeof(struct event) == 104, "no hidden padding, a multiple of 8"
 struct policy {
 	u64 skip_out; // value: copy nothing of what is sent before this sequence number
 	u64 skip_in;  // the same of what is received
-	u64 ignore;   // no value: report no data at all
+	u64 records;  // value: events that each read or write may become; 0: report none of them
 };
 _Static_assert(sizeof(struct policy) == 24, "three words");
 

@@ -2,6 +2,15 @@
 // The bytes of a read or write, in the memory of the process that runs.
 #pragma once
 
+// Begins to copy at the first byte.
+static __always_inline void begin_copy(struct scratch *s, const struct payload *from)
+{
+	s->from = *from;
+	s->segment.iov_base = from->buffer;
+	s->segment.iov_len = from->segments ? 0 : s->event.len_bytes;
+	s->next = 0;
+}
+
 // Reads the next segment.
 static __always_inline bool next_segment(struct scratch *s)
 {
@@ -19,18 +28,40 @@ static __always_inline bool next_segment(struct scratch *s)
 	return true;
 }
 
-// Copies up to want bytes of s->from behind the event, and says why it stopped
-// short. A global function of numbers: the verifier then looks at it once, not
-// once for every way that leads here.
+// Says that COPY_STEPS were too few. Of enum missing is why there is no more.
+#define COPY_AGAIN -1
+
+// Goes on to pass over what is not wanted, and says why it stopped short.
+__noinline int pass_unwanted(u32 slot)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &slot);
+	if (!s)
+		return MISSING_FAULT;
+	volatile u32 *unwanted = &s->unwanted;
+	for (int step = 0; step < COPY_STEPS; step++) {
+		u64 n = *unwanted;
+		if (!n)
+			return MISSING_NONE;
+		if (!s->segment.iov_len && (s->next >= s->from.count || !next_segment(s)))
+			return MISSING_FAULT;
+		if (n > s->segment.iov_len)
+			n = s->segment.iov_len;
+		s->segment.iov_base += n;
+		s->segment.iov_len -= n;
+		*unwanted -= n;
+	}
+	return COPY_AGAIN;
+}
+
+// Goes on to copy what s->from has, until want bytes are behind the event, and
+// says why it stopped short. A global function of numbers: the verifier then
+// looks at it once, not once for every way that leads here.
 __noinline int copy_payload(u32 slot, u32 want)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &slot);
 	if (!s)
 		return MISSING_FAULT;
 	volatile u32 *captured = &s->event.captured_bytes; // from memory each time, see struct scratch
-	s->segment.iov_base = s->from.buffer;
-	s->segment.iov_len = s->from.segments ? 0 : want;
-	s->next = 0;
 	for (int step = 0; step < COPY_STEPS; step++) {
 		u32 done = *captured;
 		if (done >= want)
@@ -52,5 +83,5 @@ __noinline int copy_payload(u32 slot, u32 want)
 		s->segment.iov_len -= n;
 		*captured = done + n;
 	}
-	return *captured < want ? MISSING_SEGMENTS : MISSING_NONE;
+	return *captured < want ? COPY_AGAIN : MISSING_NONE;
 }

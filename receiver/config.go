@@ -84,7 +84,8 @@ type CaptureConfig struct {
 	// RingBufferSize is the size in bytes of the buffer between kernel and
 	// collector: a power of two. What does not fit is lost, and counted.
 	RingBufferSize int `mapstructure:"ring_buffer_size"`
-	// MaxPayload is how many bytes of one read or write are copied at most.
+	// MaxPayload is how many bytes of one read or write are copied at most; where
+	// a protocol needs it whole, 64 times as many.
 	MaxPayload int `mapstructure:"max_payload"`
 	// Backend is the way to see reads and writes, auto for the best that works.
 	Backend string `mapstructure:"backend"`

@@ -10,6 +10,7 @@ import (
 	"github.com/perisco-io/perisco/receiver/internal/capture"
 	"github.com/perisco-io/perisco/receiver/internal/metadata"
 	"github.com/perisco-io/perisco/receiver/internal/pcap"
+	"github.com/perisco-io/perisco/receiver/internal/protocol"
 )
 
 // NewFactory returns the factory of the receiver.
@@ -37,7 +38,14 @@ func openSource(cfg *Config) (capture.Source, error) {
 	if c := cfg.Capture.PCAP; c.File != "" {
 		return pcap.Open(pcap.Options{File: c.File, KeepTime: c.KeepTime})
 	}
+	var openings []string
+	for _, p := range cfg.Protocols.open() {
+		if u, ok := p.(protocol.Unbroken); ok {
+			openings = append(openings, u.Opening())
+		}
+	}
 	return capture.Open(capture.Options{
+		Openings:        openings,
 		RingBytes:       cfg.Capture.RingBufferSize,
 		MaxPayloadBytes: cfg.Capture.MaxPayload,
 		Backend:         cfg.Capture.Backend,

@@ -65,6 +65,7 @@ func (s *tap) closed() bool {
 func (s *tap) Close() error                      { s.end(os.ErrClosed); return nil }
 func (s *tap) SetDeadline(t time.Time)           { s.deadline = t }
 func (s *tap) Skip(capture.FlowID, bool, uint32) {}
+func (s *tap) Whole(capture.FlowID)              {}
 func (s *tap) Ignore(capture.FlowID)             {}
 func (s *tap) Epoch() int64                      { return s.epoch }
 

@@ -5,6 +5,7 @@ package capture
 import (
 	"errors"
 	"fmt"
+	"math"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -25,7 +26,7 @@ type kernel struct {
 	backend  string
 	refused  Refusals // backends tried before
 
-	mu       sync.Mutex // guards what Close takes away under Skip, Ignore and Losses
+	mu       sync.Mutex // guards what Close takes away under Skip, Whole, Ignore and Losses
 	policies *policies
 	closed   bool
 }
@@ -135,8 +136,13 @@ func configure(spec *ebpf.CollectionSpec, o Options) error {
 	if err := spec.Variables[bpf.CaptureVarWakeupBytes].Get(&wakeup); err != nil {
 		return err
 	}
+	openings, err := o.openings()
+	if err != nil {
+		return err
+	}
 	spec.Maps[bpf.CaptureMapEvents].MaxEntries = uint32(o.RingBytes)
 	return errors.Join(
+		spec.Variables[bpf.CaptureVarOpenings].Set(openings),
 		spec.Variables[bpf.CaptureVarMaxPayloadBytes].Set(uint32(o.MaxPayloadBytes)),
 		// A ring must not fill up before its reader is woken.
 		spec.Variables[bpf.CaptureVarWakeupBytes].Set(min(wakeup, uint32(o.RingBytes/4))),
@@ -176,7 +182,15 @@ func (k *kernel) Ignore(id FlowID) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if !k.closed {
-		k.policies.ignore(id)
+		k.policies.records(id, 0)
+	}
+}
+
+func (k *kernel) Whole(id FlowID) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.closed {
+		k.policies.records(id, math.MaxUint32) // the kernel knows how many it can make
 	}
 }
 

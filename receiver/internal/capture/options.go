@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 )
@@ -11,9 +12,14 @@ type Options struct {
 	// what the node may send and receive while the reader does not run. A
 	// power of two, at least 64 KiB. 4 MiB by default, all of it resident.
 	RingBytes int
-	// MaxPayloadBytes is how much of one read or write is copied at the most:
-	// 256 to 16384, by default the latter. Less costs less, and sees less.
+	// MaxPayloadBytes is how much of one read or write is copied at the most,
+	// or 64 times that where it is wanted whole: 256 to 16384, by default the
+	// latter. Less costs less, and sees less.
 	MaxPayloadBytes int
+	// Openings are how connections begin whose reads and writes are wanted whole
+	// from the start, as if Source.Whole had been called before. 4 at the most;
+	// of each the first 8 bytes count.
+	Openings []string
 	// Backend names the way to see reads and writes, one of Backends. Auto, the
 	// default, takes the first that works here.
 	Backend string
@@ -42,6 +48,26 @@ const (
 	// The first bytes of a message must fit to tell its protocol.
 	leastPayloadBytes = 256
 )
+
+// What bpf/config.h has room for.
+const (
+	maxOpenings  = 4
+	openingBytes = 8
+)
+
+// openings are those of o as the kernel compares them.
+func (o *Options) openings() (words [maxOpenings]uint64, err error) {
+	if len(o.Openings) > maxOpenings {
+		return words, fmt.Errorf("%d openings: must be %d at the most", len(o.Openings), maxOpenings)
+	}
+	for i, opening := range o.Openings {
+		if len(opening) < openingBytes {
+			return words, fmt.Errorf("opening %q: must have %d bytes", opening, openingBytes)
+		}
+		words[i] = binary.NativeEndian.Uint64([]byte(opening))
+	}
+	return words, nil
+}
 
 // settle puts in the defaults and checks the rest. maxPayloadBytes is what the
 // programs can hold.

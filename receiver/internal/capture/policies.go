@@ -45,8 +45,9 @@ func (p *policies) skip(id FlowID, out bool, until uint32) {
 	atomic.StoreUint64(word, p.tag(id)|uint64(until))
 }
 
-func (p *policies) ignore(id FlowID) {
-	atomic.StoreUint64(&p.slots[uint64(id)%uint64(len(p.slots))].Ignore, p.tag(id))
+// records sets how many events a read or write may become.
+func (p *policies) records(id FlowID, most uint32) {
+	atomic.StoreUint64(&p.slots[uint64(id)%uint64(len(p.slots))].Records, p.tag(id)|uint64(most))
 }
 
 // tag is the upper half of a word of this flow: policy_tag in bpf/policy.h.

@@ -51,6 +51,7 @@ func decode(e *Event, raw []byte, missing []string) error {
 		Seq:       h.Seq,
 		Ack:       h.Ack,
 		Sequenced: h.Flags&bpf.CaptureFlagFLAG_SEQUENCED != 0,
+		Continued: h.Flags&bpf.CaptureFlagFLAG_CONTINUED != 0,
 		Len:       h.LenBytes,
 		Data:      raw[recordHead:],
 		Missing:   missing[h.Missing],

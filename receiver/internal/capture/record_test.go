@@ -133,6 +133,25 @@ func TestOptionsAreChecked(t *testing.T) {
 	}
 }
 
+func TestOpeningsAreChecked(t *testing.T) {
+	for _, tt := range []struct {
+		openings []string
+		want     string // error
+	}{
+		{[]string{"8 bytes!", "more than 8", "12345678", "abcdefgh"}, ""},
+		{[]string{"8 bytes!", "7 bytes"}, `opening "7 bytes": must have 8 bytes`},
+		{make([]string, 5), "5 openings: must be 4 at the most"},
+	} {
+		got := ""
+		if _, err := (&Options{Openings: tt.openings}).openings(); err != nil {
+			got = err.Error()
+		}
+		if got != tt.want {
+			t.Errorf("openings %q: got %q, want %q", tt.openings, got, tt.want)
+		}
+	}
+}
+
 func BenchmarkDecode(b *testing.B) {
 	raw, _ := sample()
 	var e Event

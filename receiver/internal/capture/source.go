@@ -45,8 +45,11 @@ type Event struct {
 	Seq, Ack  uint32
 	Sequenced bool
 
-	Len  uint32 // bytes moved
-	Data []byte // the first of them that were captured; valid until the next call of Next
+	// Continued says of Data that it goes on where the event before in this
+	// direction ended, within the same read or write.
+	Continued bool
+	Len       uint32 // bytes moved
+	Data      []byte // the first of them that were captured; valid until the next call of Next
 	// Missing says why len(Data) < Len. Empty otherwise. One of a few tokens;
 	// the kernel's are those of enum missing in bpf/event.h. Such an event is
 	// no loss: Losses does not count it.
@@ -61,7 +64,7 @@ type Event struct {
 }
 
 // A Source yields what was seen of some connections, in the order in which it
-// was seen. Next, SetDeadline, Skip and Ignore are for one goroutine; Close,
+// was seen. Next, SetDeadline, Skip, Whole and Ignore are for one goroutine; Close,
 // Losses and Epoch may be called from any.
 type Source interface {
 	// Next waits for an event. It returns os.ErrDeadlineExceeded when the
@@ -76,6 +79,10 @@ type Source interface {
 	// replaces it; one with the current position takes it back. Best effort:
 	// other flows may displace it, and events on their way have their Data.
 	Skip(id FlowID, out bool, until uint32)
+	// Whole asks for reads and writes of a flow as whole as they can be had,
+	// in several events; of others the first bytes are enough. Best effort as
+	// Skip is: ask again when bytes are missing nevertheless.
+	Whole(id FlowID)
 	// Ignore asks for no more Data events of a flow; others still come. Best
 	// effort as Skip is: ask again when some come nevertheless.
 	Ignore(id FlowID)

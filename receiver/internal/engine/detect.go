@@ -24,8 +24,8 @@ func (e *Engine) detect(f *flow, lost bool) {
 		if swapped {
 			f.swap()
 		}
-		f.sure, f.turns = true, 0
-		f.conn = e.Protocols[index].NewConn(&f.endpoint, e.emits[index])
+		f.sure = true
+		e.follow(f, index, e.Protocols[index].NewConn(&f.endpoint, e.emits[index]))
 		if p := &f.endpoint.Process; p.PID == 0 {
 			p.Name = f.endpoint.Local.String()
 		}
@@ -39,9 +39,19 @@ func (e *Engine) detect(f *flow, lost bool) {
 		e.ignore(f, unknown, client.Latest())
 	default:
 		f.whole = false
-		client.Reset()
-		server.Reset()
+		for i := range f.halves {
+			f.halves[i].buf.Reset()
+			f.halves[i].torn = true
+		}
 		e.strike(f, client.Latest())
+	}
+}
+
+// follow lets the protocol with this index have a connection.
+func (e *Engine) follow(f *flow, index int, conn protocol.Conn) {
+	f.conn, f.turns = conn, 0
+	if _, f.unbroken = e.Protocols[index].(protocol.Unbroken); f.unbroken {
+		e.Source.Whole(f.id)
 	}
 }
 

@@ -52,6 +52,7 @@ func (s *script) Losses(func(string, uint64)) {}
 func (s *script) Epoch() int64                { return 0 }
 func (s *script) Close() error                { return nil }
 func (s *script) Ignore(id capture.FlowID)    { s.ask("ignore %d", id) }
+func (s *script) Whole(id capture.FlowID)     { s.ask("whole %d", id) }
 func (s *script) ask(format string, args ...any) {
 	s.asked = append(s.asked, fmt.Sprintf(format, args...))
 }

@@ -33,6 +33,7 @@ type flow struct {
 	last       stream.Side   // who sent last
 	sure       bool          // endpoint.Side is known, not guessed
 	whole      bool          // seen from its opening on, nothing lost so far
+	unbroken   bool          // conn's protocol is protocol.Unbroken
 	opaque     bool          // not to be looked at any more
 	early      bool          // an answer waits for its request
 	struck     bool          // no sense was found since the direction last turned
@@ -47,6 +48,7 @@ type half struct {
 	known   bool   // next is
 	seen    bool   // bytes have come, so next is not merely inferred
 	skipped bool   // skip is in force
+	torn    bool   // what came before in the current read or write was lost
 	missing string // why bytes were missing when some last were
 }
 
@@ -178,22 +180,34 @@ func (e *Engine) data(f *flow, ev *capture.Event) {
 	if sender != f.last {
 		f.last, f.struck = sender, false
 	}
-	c := stream.Chunk{Data: ev.Data, Missing: int64(ev.Len) - int64(len(ev.Data)), At: ev.Time}
+	c, why := f.halves[sender].chunk(ev)
 	peer := &f.halves[sender.Peer()]
+	if f.unbroken && ev.Missing != "" {
+		e.Source.Whole(f.id) // it may have been forgotten
+	}
 	if !ev.Sequenced {
 		c.Ack = peer.buf.End()
-		e.feed(f, sender, c, ev.Missing)
+		e.feed(f, sender, c, why)
 		f.halves[f.sender(ev.Out)].buf.Settle()
 		return
 	}
 	c.Ack = peer.position(ev.Ack)
 	if e.align(f, sender, ev, &c) {
-		e.feed(f, sender, c, ev.Missing)
+		e.feed(f, sender, c, why)
 		// The protocol may have corrected who is who.
 		h := &f.halves[f.sender(ev.Out)]
 		e.skip(f, h, ev.Out)
 		h.buf.Settle()
 	}
+}
+
+// chunk is what h is to be fed of an event, and why bytes are missing, if any are.
+func (h *half) chunk(ev *capture.Event) (c stream.Chunk, why string) {
+	if ev.Continued && (h.torn || h.buf.End() == 0) {
+		// Where it goes on is nowhere that a protocol could begin again.
+		return stream.Chunk{Missing: int64(ev.Len), At: ev.Time}, tornWrite
+	}
+	return stream.Chunk{Data: ev.Data, Missing: int64(ev.Len) - int64(len(ev.Data)), At: ev.Time}, ev.Missing
 }
 
 // position turns a sequence number into a position of the buffer.
@@ -279,6 +293,7 @@ func (e *Engine) feed(f *flow, side stream.Side, c stream.Chunk, why string) {
 	if lost && f.conn != nil {
 		e.lost(f, side, stream.ErrHole, c.At) // the hole before c
 	}
+	h.torn = why == tornWrite
 	if c.Missing > 0 {
 		h.missing = why
 	}
@@ -354,7 +369,7 @@ func (e *Engine) upgrade(f *flow, u *protocol.Upgrade, at stream.Time) {
 		}
 		u.Taken = true
 		f.conn.Close(exchange.Lost, at)
-		f.conn, f.turns = next, 0
+		e.follow(f, i, next)
 		e.parse(f, stream.Client)
 		e.parse(f, stream.Server)
 		return
@@ -376,7 +391,7 @@ func (e *Engine) lost(f *flow, side stream.Side, why error, at stream.Time) {
 	} else {
 		e.stats.loseBy(why)
 	}
-	f.whole = false
+	f.whole, f.halves[side].torn = false, true
 	if err := f.conn.Lost(side, at); err != nil {
 		e.stats.loseBy(err)
 		e.ignore(f, abandoned, at)

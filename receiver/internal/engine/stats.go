@@ -14,10 +14,11 @@ import (
 const (
 	sequenceGap       = "sequence_gap"       // bytes were moved of which no event came
 	outOfOrder        = "out_of_order"       // an event told of bytes that others had told of
+	tornWrite         = "torn_write"         // what came before in the same read or write was lost
 	connectionEvicted = "connection_evicted" // more connections than allowed
 	unaskedAnswer     = "answer_without_request"
 	unpaired          = "answers_unpaired"
-	notCaptured       = "message_cut_by_" // bytes were missing that a parser needed; capture.Event.Missing follows, or sequenceGap
+	notCaptured       = "message_cut_by_" // bytes were missing that a parser needed; capture.Event.Missing follows, sequenceGap or tornWrite
 )
 
 // maxReasons bounds the reasons that protocols can add.

@@ -66,6 +66,7 @@ func (s *tape) Next(e *capture.Event) error {
 
 func (*tape) SetDeadline(time.Time)             {}
 func (*tape) Skip(capture.FlowID, bool, uint32) {}
+func (*tape) Whole(capture.FlowID)              {}
 func (*tape) Ignore(capture.FlowID)             {}
 func (*tape) Losses(func(string, uint64))       {}
 func (*tape) Epoch() int64                      { return 0 }

@@ -174,6 +174,9 @@ func (*Source) SetDeadline(time.Time) {}
 // Skip does nothing: what was captured was copied already.
 func (*Source) Skip(capture.FlowID, bool, uint32) {}
 
+// Whole does nothing for the same reason.
+func (*Source) Whole(capture.FlowID) {}
+
 // Ignore asks for no more events of a flow but its end.
 func (s *Source) Ignore(id capture.FlowID) { s.table.ignore(id) }
 

@@ -63,6 +63,18 @@ type Successor interface {
 	Upgraded(token string, request exchange.Exchange, ep *exchange.Endpoint, emit func(exchange.Exchange)) Conn
 }
 
+// An Unbroken Protocol needs more of a read or write than how it begins: its
+// messages may begin anywhere, and what is missed of one is missed by others
+// that come after it. The engine asks the source for whole reads and writes of
+// its connections, each of which is then copied, but for what is discarded
+// ahead of its arrival.
+type Unbroken interface {
+	Protocol
+	// Opening is how its connections begin, in 8 bytes or more. By it the source
+	// knows them before the engine can.
+	Opening() string
+}
+
 // A Protocol recognises connections and makes the state machines that follow
 // them. Immutable and safe for concurrent use.
 type Protocol interface {

@@ -37,7 +37,7 @@ type Protocol struct {
 }
 
 var (
-	_ protocol.Protocol = (*Protocol)(nil)
+	_ protocol.Unbroken = (*Protocol)(nil)
 	_ protocol.Conn     = (*conn)(nil)
 	_ exchange.Exchange = (*call)(nil)
 )
@@ -52,6 +52,10 @@ func New(o httpconv.Options) *Protocol {
 
 // Name implements protocol.Protocol.
 func (p *Protocol) Name() string { return "http2" }
+
+// Opening implements protocol.Unbroken: frames begin anywhere in a write, and
+// a header block that is not read is missed by those that refer to it.
+func (p *Protocol) Opening() string { return preface }
 
 // Detect implements protocol.Protocol. Without the preface it takes frames, and
 // among them a header block that only one of the sides can have sent.

@@ -93,6 +93,7 @@ func (p *player) Next(e *capture.Event) error {
 
 func (p *player) SetDeadline(time.Time)             {}
 func (p *player) Skip(capture.FlowID, bool, uint32) {}
+func (p *player) Whole(capture.FlowID)              {}
 func (p *player) Ignore(capture.FlowID)             {}
 func (p *player) Losses(func(string, uint64))       {}
 func (p *player) Epoch() int64                      { return 0 }

@@ -1,0 +1,255 @@
+//go:build linux && (amd64 || arm64)
+
+package capture
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/perisco-io/perisco/receiver/internal/stream"
+)
+
+const (
+	recordsOfWhole = 64 // RECORDS in bpf/maps.h
+	longest        = recordsOfWhole * 16384
+)
+
+// readAll reads n bytes in one call.
+func (e *end) readAll(n int) {
+	_, _, err := unix.Recvfrom(e.fd, make([]byte, n), unix.MSG_WAITALL)
+	must(err)
+}
+
+// within lets both ends work at once: what is sent may be more than the
+// sockets hold.
+func within(send, receive func()) {
+	done := make(chan bool)
+	go func() {
+		defer close(done)
+		receive()
+	}()
+	send()
+	<-done
+}
+
+// longWrites are what is moved in one call each, and what is seen of it where
+// it is wanted whole, and where not.
+var longWrites = []struct {
+	name           string
+	send, receive  func(e *end)
+	whole, partial string // of what was moved
+}{
+	{
+		name:    "100 KiB",
+		send:    func(e *end) { e.write(100 << 10) },
+		receive: func(e *end) { e.readAll(100 << 10) },
+		whole:   whole(100 << 10),
+		partial: " 102400 captured 16384 limit",
+	},
+	{
+		name:    "200 segments, of which no 16 KiB end with one",
+		send:    func(e *end) { e.moved(unix.Writev(e.fd, e.segments(slices.Repeat([]int{500}, 200)...))) },
+		receive: func(e *end) { e.readAll(100_000) },
+		whole:   whole(100_000),
+		partial: " 100000 captured 16384 limit",
+	},
+	{
+		name:    "1024 segments, of which every other is empty",
+		send:    func(e *end) { e.moved(unix.Writev(e.fd, e.segments(slices.Repeat([]int{255, 0}, 512)...))) },
+		receive: func(e *end) { e.readAll(512 * 255) },
+		whole:   whole(512 * 255),
+		partial: " 130560 captured 16384 limit",
+	},
+	{
+		name:    "as much as there can be",
+		send:    func(e *end) { e.write(longest) },
+		receive: func(e *end) { e.readAll(longest) },
+		whole:   whole(longest),
+		partial: fmt.Sprint(" ", longest, " captured 16384 limit"),
+	},
+	{
+		name:    "more than that",
+		send:    func(e *end) { e.write(longest + 1000) },
+		receive: func(e *end) { e.readAll(longest + 1000) },
+		whole:   whole(longest-16384) + "\n 17384 captured 16384 limit",
+		partial: fmt.Sprint(" ", longest+1000, " captured 16384 limit"),
+	},
+}
+
+// whole is n bytes in records.
+func whole(n int) string {
+	var records []string
+	for ; n > 0; n -= 16384 {
+		records = append(records, fmt.Sprint(" ", min(n, 16384)))
+	}
+	return lines(records...)
+}
+
+// moved is one line for each of what, by a verb.
+func moved(verb, what string) string {
+	return verb + strings.ReplaceAll(what, "\n", "\n"+verb)
+}
+
+func init() {
+	for _, long := range longWrites {
+		register(long.name, script{do: func(c, s *end) {
+			c.write(10)
+			s.read(10)
+			pause()
+			for range 2 {
+				within(func() { long.send(c) }, func() { long.receive(s) })
+				pause()
+			}
+		}})
+	}
+}
+
+func TestLongReadsAndWritesAreCopiedWholeWhereThatIsWanted(t *testing.T) {
+	forEachBackend(t, func(t *testing.T, b backend) {
+		src := openKernel(t, Options{}, b)
+		for _, long := range longWrites {
+			t.Run(long.name, func(t *testing.T) {
+				p := cast(t, long.name)
+				p.play()
+				p.see(src, func(w *watch) bool { return len(w.events) == 4 })
+				seen := len(p.w.events)
+				for _, want := range []string{long.partial, long.whole} {
+					p.play()
+					each := 1 + strings.Count(want, "\n")
+					w := p.see(src, func(w *watch) bool { return len(w.events) >= seen+2*each })
+					needWhole(t, src)
+					if got, want := w.lately(seen), lines(moved("client sent", want), moved("server got", want)); got != want {
+						t.Errorf("saw:\n%s\nwant:\n%s", got, want)
+					}
+					checkRecords(t, w.events[seen:])
+					seen = len(w.events)
+					src.Whole(p.client)
+					src.Whole(p.server)
+				}
+				p.play()
+			})
+		}
+	})
+}
+
+// lately is data of what came behind the first n events, each of which is a line.
+func (w *watch) lately(n int) string {
+	late := *w
+	late.lines = w.lines[n:]
+	return late.data()
+}
+
+// checkRecords checks what the events of one read and one write have in common.
+func checkRecords(t *testing.T, events []Event) {
+	t.Helper()
+	first := map[FlowID]Event{}
+	for _, e := range events {
+		f, ok := first[e.Flow]
+		if !ok {
+			first[e.Flow] = e
+			f = e
+		}
+		if e.Continued != ok {
+			t.Errorf("at %d: continued is %t", e.Seq-f.Seq, e.Continued)
+		}
+		if e.Ack != f.Ack || e.Time != f.Time || e.PID != f.PID || e.Start != f.Start {
+			t.Errorf("at %d: %+v is not of the same call as %+v", e.Seq-f.Seq, e, f)
+		}
+	}
+}
+
+// opening is how all scripts begin.
+func opening() string {
+	return string((&end{}).next(openingBytes))
+}
+
+var wholeFromStart = register("long writes from the opening on", script{do: func(c, s *end) {
+	within(func() { c.write(40000) }, func() { s.readAll(40000) })
+	within(func() { s.write(40000) }, func() { c.readAll(40000) })
+	c.close()
+	s.close()
+}})
+
+func TestConnectionsWithAKnownOpeningAreCopiedWholeFromTheStart(t *testing.T) {
+	forEachBackend(t, func(t *testing.T, b backend) {
+		for _, tt := range []struct {
+			name     string
+			openings []string
+			want     string
+		}{
+			{"known", []string{"something else", opening() + "whatever follows"}, whole(40000)},
+			{"another", []string{"something else", opening()[:openingBytes-1] + "!"}, " 40000 captured 16384 limit"},
+		} {
+			t.Run(tt.name, func(t *testing.T) {
+				src := openKernel(t, Options{Openings: tt.openings}, b)
+				_, w := playWhole(t, src, wholeFromStart)
+				want := lines(moved("client sent", tt.want), moved("client got", tt.want),
+					moved("server got", tt.want), moved("server sent", tt.want))
+				if got := w.data(); got != want {
+					t.Errorf("saw:\n%s\nwant:\n%s", got, want)
+				}
+			})
+		}
+	})
+}
+
+var skippedWithin = register("bytes to skip within long writes", script{do: func(c, s *end) {
+	c.write(100)
+	s.read(100)
+	pause()
+	within(func() { c.moved(unix.Writev(c.fd, c.segments(30000, 9, 20000, 30000))) }, func() { s.readAll(80009) })
+	c.close()
+	s.close()
+}})
+
+func TestWhatIsSkippedOfALongWriteIsNotCopiedAndTheRestIs(t *testing.T) {
+	forEachBackend(t, func(t *testing.T, b backend) {
+		src := openKernel(t, Options{}, b)
+		p := cast(t, skippedWithin)
+		p.play()
+		for _, e := range p.see(src, func(w *watch) bool { return len(w.events) == 4 }).events {
+			if e.Kind == Data {
+				src.Skip(e.Flow, e.Out, e.Seq+e.Len+45000)
+				if !e.Out {
+					src.Whole(e.Flow)
+				}
+			}
+		}
+		p.play()
+		w := p.see(src, (*watch).over)
+		needWhole(t, src)
+		if got, want := w.of(stream.Client), lines("opened", "sent 100", "sent 45000 captured 0 skipped",
+			"sent 35009 captured 16384 limit", "ended", "closed"); got != want {
+			t.Errorf("client:\n%s\nwant:\n%s", got, want)
+		}
+		if got, want := w.of(stream.Server), lines("opened", "got 100", "got 45000 captured 0 skipped",
+			"got 16384", "got 16384", "got 2241", "ended", "closed"); got != want {
+			t.Errorf("server:\n%s\nwant:\n%s", got, want)
+		}
+	})
+}
+
+var crowding = register("a write that would fill half of the ring", script{do: func(c, s *end) {
+	within(func() { c.write(100 << 10) }, func() { s.readAll(100 << 10) })
+	pause()
+	c.close()
+	s.close()
+}})
+
+func TestLongWritesLeaveHalfOfTheRingToOthers(t *testing.T) {
+	src := openKernel(t, Options{RingBytes: 128 << 10, Openings: []string{opening()}}, best())
+	p := cast(t, crowding)
+	p.play() // nobody reads
+	p.see(src, func(*watch) bool { return true })
+	p.play()
+	w := p.see(src, (*watch).over)
+	needWhole(t, src)
+	want := lines(moved("client sent", whole(64<<10)), "client sent 36864 captured 16384 pressure", "server got 102400 captured 16384 pressure")
+	if got := w.data(); got != want {
+		t.Errorf("saw:\n%s\nwant:\n%s", got, want)
+	}
+}

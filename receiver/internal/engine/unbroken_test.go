@@ -1,0 +1,112 @@
+package engine_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/perisco-io/perisco/receiver/internal/engine"
+	"github.com/perisco-io/perisco/receiver/internal/protocol"
+	"github.com/perisco-io/perisco/receiver/internal/stream"
+)
+
+// unbroken is a toy that wants reads and writes whole.
+type unbroken struct{ *toy }
+
+var _ protocol.Unbroken = unbroken{}
+
+func (unbroken) Opening() string { return "?opening" }
+
+// more sends what goes on in the write before.
+func (f *flow) more(side stream.Side, s string, missing uint32) *flow {
+	f.send(side, s, missing)
+	f.events[len(f.events)-1].Continued = true
+	return f
+}
+
+// reason says why bytes of the latest event are missing.
+func (f *flow) reason(s string) *flow {
+	f.events[len(f.events)-1].Missing = s
+	return f
+}
+
+func TestLongWrites(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		protocol protocol.Protocol
+		script   func(s *script)
+		want     []string
+		losses   string
+		asked    []string
+	}{
+		{
+			name: "the source is asked for them when the protocol is known",
+			script: func(s *script) {
+				s.flow(1, stream.Server).open().client("?a\n").server("!0\n").client("?b\n").server("!0\n").close()
+			},
+			protocol: unbroken{newToy()},
+			want:     []string{"server a answered", "server b answered"},
+			asked:    []string{"whole 1"},
+		},
+		{
+			name: "and again when some are not whole",
+			script: func(s *script) {
+				s.flow(1, stream.Server).open().client("?a\n").send(stream.Server, "!9\n", 9).reason("limit").close()
+			},
+			protocol: unbroken{newToy()},
+			want:     []string{"server a answered"},
+			asked:    []string{"whole 1", "whole 1"},
+		},
+		{
+			name: "a message goes on in the next event of a write",
+			script: func(s *script) {
+				s.flow(1, stream.Server).open().client("?a").more(stream.Client, "b\n?c\n", 0).
+					server("!2\n12!").more(stream.Server, "2\n12", 0).close()
+			},
+			protocol: newToy(),
+			want:     []string{"server ab answered", "server c answered"},
+		},
+		{
+			name: "no message begins in a write behind something senseless",
+			script: func(s *script) {
+				s.flow(1, stream.Server).open().client("?a\n!\n").more(stream.Client, "?b\n", 0).more(stream.Client, "?c\n", 0).
+					client("?d\n").server("!0\n").close()
+			},
+			protocol: newToy(),
+			want:     []string{"server a lost", "server d answered"},
+			losses:   "message_cut_by_torn_write=2 toy_senseless=1 truncated=1",
+		},
+		{
+			name: "no message begins in a write of which the beginning was not seen",
+			script: func(s *script) {
+				s.flow(1, stream.Server).more(stream.Client, "?a\n", 0).client("?b\n").server("!0\n").close()
+			},
+			protocol: newToy(),
+			want:     []string{"server b answered"},
+		},
+		{
+			name: "a write behind a gap is whole",
+			script: func(s *script) {
+				s.flow(1, stream.Server).open().client("?a\n").server("!0\n").unseen(stream.Client, 5).
+					client("?b").more(stream.Client, "c\n", 0).server("!0\n").close()
+			},
+			protocol: newToy(),
+			want:     []string{"server a answered", "server bc answered"},
+			losses:   "message_cut_by_sequence_gap=1 sequence_gap=1",
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := new(script)
+			c.script(s)
+			out, e := run(t, s, func(s *engine.Settings) { s.Protocols = []protocol.Protocol{c.protocol} })
+			if !slices.Equal(out.exchanges, c.want) {
+				t.Errorf("exchanges %q, want %q", out.exchanges, c.want)
+			}
+			if got := losses(e); got != c.losses {
+				t.Errorf("losses %q, want %q", got, c.losses)
+			}
+			if !slices.Equal(s.asked, c.asked) {
+				t.Errorf("asked %q, want %q", s.asked, c.asked)
+			}
+		})
+	}
+}
