@@ -32,6 +32,7 @@ KeepAlive On
 MaxKeepAliveRequests 0
 DocumentRoot {{.Dir}}/www
 AliasMatch ^/(file|gzip)/ {{.Dir}}/www/4k
+AliasMatch ^/large/ {{.Dir}}/www/3m
 Redirect 301 /moved /file
 <Directory {{.Dir}}/www>
     Require all granted
@@ -58,6 +59,7 @@ func startApache(t testing.TB, protocols string) *apache {
 		t.Fatal(err)
 	}
 	writeFile(t, filepath.Join(dir, "www", "4k"), make([]byte, 4<<10))
+	writeFile(t, filepath.Join(dir, "www", "3m"), make([]byte, 3<<20))
 	s := site{host: "127.0.0.1", port: freePort(t), service: "apache2"}
 	config, err := os.Create(filepath.Join(dir, "apache.conf"))
 	if err != nil {

@@ -8,12 +8,12 @@ import (
 	"testing"
 )
 
-// startNghttpd starts the server of nghttp2. It has /page and /style. They are
-// small: where a hundred answers are one write, the collector must get all of it.
-func startNghttpd(t testing.TB) *site {
+// startNghttpd starts the server of nghttp2. It has /page, of some bytes, and
+// /style, which is empty.
+func startNghttpd(t testing.TB, page int) *site {
 	t.Helper()
 	dir := tempDir(t)
-	writeFile(t, filepath.Join(dir, "page"), []byte("a short line\n"))
+	writeFile(t, filepath.Join(dir, "page"), make([]byte, page))
 	writeFile(t, filepath.Join(dir, "style"), nil)
 	s := site{host: "127.0.0.1", port: freePort(t), service: "nghttpd"}
 	return startSite(t, s, exec.Command(program(t, "nghttpd"),

@@ -35,6 +35,7 @@ http {
     limit_req_zone $server_port zone=slow:64k rate=10r/s; # the others wait
     limit_req_log_level info;
     default_type text/plain;
+    client_max_body_size 8m;
 {{- if .Upstream}}
     upstream kept { server {{.Upstream}}; keepalive 8; }
 {{- end}}
@@ -44,6 +45,7 @@ http {
         root {{.Dir}}/www;
         location /file/   { try_files /4k =404; }
         location /large/  { try_files /200k =404; }
+        location /huge/   { try_files /3m =404; }
         location /gzip/   { try_files /4k =404; gzip on; gzip_types *; gzip_min_length 1; }
         location /slow/   { try_files /4k =404; limit_req zone=slow burst=1000; }
         location /text/   { return 200 "some text\n"; }
@@ -92,9 +94,10 @@ func startNginx(t testing.TB, setup nginxSetup, removable int) *nginx {
 	if err := os.Chmod(store, 0o777); err != nil { // the workers are somebody else
 		t.Fatal(err)
 	}
-	page := []byte(strings.Repeat("a line of thirty-two characters\n", 200<<10/32))
+	page := []byte(strings.Repeat("a line of thirty-two characters\n", 3<<20/32))
 	writeFile(t, filepath.Join(dir, "www", "4k"), page[:4<<10])
-	writeFile(t, filepath.Join(dir, "www", "200k"), page)
+	writeFile(t, filepath.Join(dir, "www", "200k"), page[:200<<10])
+	writeFile(t, filepath.Join(dir, "www", "3m"), page)
 	for i := range removable {
 		writeFile(t, filepath.Join(store, fmt.Sprintf("old%d", i)), nil)
 	}
