@@ -34,7 +34,7 @@ func (e *Engine) detect(f *flow, lost bool) {
 		e.parse(f, stream.Server)
 	case verdict == protocol.Wait && !truncated && len(client.Bytes()) <= maxOpening && len(server.Bytes()) <= maxOpening:
 	case isTLS(client.Bytes()) || isTLS(server.Bytes()):
-		e.ignore(f, encrypted, client.Latest())
+		e.ignore(f, ignored(protocol.Encrypted), client.Latest())
 	case f.whole && !truncated:
 		e.ignore(f, unknown, client.Latest())
 	default:

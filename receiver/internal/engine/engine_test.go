@@ -380,7 +380,7 @@ func TestConversations(t *testing.T) {
 				s.flow(1, stream.Server).open().client("?a\n?b\n?c\n?d\n?e\n").server("!0\n").close()
 			},
 			want:   []string{"server a evicted", "server b evicted", "server c evicted", "server d evicted"},
-			losses: "abandoned=1 answers_unpaired=1 truncated=4",
+			losses: "abandoned=1 truncated=4",
 			asked:  []string{"ignore 1", "ignore 1"},
 		},
 	} {
@@ -406,6 +406,17 @@ func TestAnExchangeLastsFromTheFirstByteToTheLast(t *testing.T) {
 	s.flow(1, stream.Server).open().client("?").client("a\n").server("!4\n").server("ab").server("cd").close()
 	out, _ := run(t, s)
 	if want := []time.Duration{4 * time.Millisecond}; !slices.Equal(out.durations, want) {
+		t.Errorf("durations %v, want %v", out.durations, want)
+	}
+}
+
+// A connection may wait for its protocol to be found while several messages come.
+func TestExchangesThatWaitedForDetectionHaveTheirTimes(t *testing.T) {
+	s := new(script)
+	s.flow(1, stream.Server).open().client("(").client("?a\n?").client("b\n").server("(").server("!1\n").server("x!2\nx").server("y").close()
+	out, _ := run(t, s)
+	// Opened at 1 ms: a from 3 to 7, b from 3 to 8.
+	if want := []time.Duration{4 * time.Millisecond, 5 * time.Millisecond}; !slices.Equal(out.durations, want) {
 		t.Errorf("durations %v, want %v", out.durations, want)
 	}
 }

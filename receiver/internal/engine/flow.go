@@ -97,7 +97,7 @@ func (f *flow) open() int {
 	if f.conn == nil {
 		return 0
 	}
-	return f.conn.Open()
+	return f.conn.Live()
 }
 
 // recount brings the gauge of open exchanges up to date after something that
@@ -219,12 +219,13 @@ func (h *half) position(seq uint32) uint64 {
 }
 
 // gap feeds bytes of which no event came. They moved at some time since the
-// last that did, so that is what is known of them.
-func (e *Engine) gap(f *flow, sender stream.Side, missing int64, now stream.Time) {
+// last that did, so that is what is known of them; ack is as far as the other
+// side can have come.
+func (e *Engine) gap(f *flow, sender stream.Side, missing int64, ack uint64, now stream.Time) {
 	e.stats.lose(sequenceGap)
 	f.whole = false
 	b := &f.halves[sender].buf
-	c := stream.Chunk{Missing: missing, At: b.Latest(), Ack: b.Ack()}
+	c := stream.Chunk{Missing: missing, At: b.Latest(), Ack: ack}
 	if c.At == 0 {
 		c.At = now
 	}
@@ -245,7 +246,7 @@ func (e *Engine) catchUp(f *flow, ev *capture.Event) {
 		// One byte more is a FIN: no message is that short.
 		if missing := int32(next[side] - h.next); h.known && missing > 1 {
 			h.next = next[side]
-			e.gap(f, side, int64(missing), ev.Time)
+			e.gap(f, side, int64(missing), f.halves[side.Peer()].buf.End(), ev.Time)
 			h.buf.Settle()
 		}
 	}
@@ -264,7 +265,7 @@ func (e *Engine) align(f *flow, sender stream.Side, ev *capture.Event, c *stream
 	h.seen = true
 	switch gap := int32(ev.Seq - h.next); {
 	case gap > 0:
-		e.gap(f, sender, int64(gap), ev.Time)
+		e.gap(f, sender, int64(gap), c.Ack, ev.Time)
 	case gap < 0:
 		// Threads that share a socket can shift each other's numbers.
 		e.stats.lose(outOfOrder)
@@ -327,8 +328,12 @@ func (e *Engine) parse(f *flow, side stream.Side) {
 	if err == nil && len(b.Bytes()) > maxHeld {
 		err = errHeld
 	}
-	if u, ok := err.(*protocol.Upgrade); ok {
-		e.upgrade(f, u, b.Latest())
+	switch v := err.(type) {
+	case *protocol.Upgrade:
+		e.upgrade(f, v, b.Latest())
+		return
+	case protocol.Opaque:
+		e.ignore(f, ignored(v), b.Latest())
 		return
 	}
 	switch err {
@@ -336,11 +341,10 @@ func (e *Engine) parse(f *flow, side stream.Side) {
 		if b.Pos() != before {
 			f.turns = 0
 		}
-	case protocol.ErrOpaque:
-		e.ignore(f, upgraded, b.Latest())
 	case protocol.ErrUnpaired:
 		e.stats.loseBy(err)
-		e.ignore(f, abandoned, b.Latest())
+		b.Reset()
+		e.strike(f, b.Latest())
 	case protocol.ErrEarly:
 		if f.whole && f.endpoint.Side == stream.Client {
 			if !f.early {
@@ -374,7 +378,7 @@ func (e *Engine) upgrade(f *flow, u *protocol.Upgrade, at stream.Time) {
 		e.parse(f, stream.Server)
 		return
 	}
-	e.ignore(f, upgraded, at)
+	e.ignore(f, ignored(u.Else), at)
 }
 
 // unasked drops an answer whose request was not seen.
@@ -392,9 +396,8 @@ func (e *Engine) lost(f *flow, side stream.Side, why error, at stream.Time) {
 		e.stats.loseBy(why)
 	}
 	f.whole, f.halves[side].torn = false, true
-	if err := f.conn.Lost(side, at); err != nil {
-		e.stats.loseBy(err)
-		e.ignore(f, abandoned, at)
+	if err, ok := f.conn.Lost(side, at).(protocol.Opaque); ok {
+		e.ignore(f, ignored(err), at)
 		return
 	}
 	e.strike(f, at)

@@ -26,18 +26,21 @@ const maxReasons = 128
 
 var errHeld = errors.New("message too large")
 
-// ignored says why a connection is not followed any more.
+// ignored says why a connection is not followed any more: a protocol.Opaque, or
+// what the engine itself finds.
 type ignored uint8
 
 const (
-	encrypted ignored = iota
-	unknown           // no protocol knows it, or what it says makes no sense
-	upgraded          // it turned to something else: a tunnel, a WebSocket
-	abandoned         // too much was lost to tell answers apart
+	unknown ignored = iota + ignored(protocol.Opaques) // no protocol knows it, or what it says makes no sense
 	reasons
 )
 
-var ignoredNames = [reasons]string{"encrypted", "unknown_protocol", "upgraded", "abandoned"}
+func (i ignored) String() string {
+	if i == unknown {
+		return "unknown_protocol"
+	}
+	return protocol.Opaque(i).String()
+}
 
 // outcomes counts exchanges by how they ended.
 type outcomes [exchange.Outcomes]atomic.Uint64
@@ -97,9 +100,9 @@ func (e *Engine) Truncated(yield func(protocol string, n uint64)) {
 // Ignored reports how many connections were given up, by reason. None of them
 // costs anything from then on.
 func (e *Engine) Ignored(yield func(reason string, n uint64)) {
-	for why, name := range ignoredNames {
+	for why := range reasons {
 		if n := e.stats.ignored[why].Load(); n > 0 {
-			yield(name, n)
+			yield(why.String(), n)
 		}
 	}
 }

@@ -15,7 +15,8 @@ import (
 )
 
 // toy is the smallest protocol with bodies: "?name\n" asks, "!n\n" and n bytes
-// answer, "X\n" turns the connection into something else.
+// answer, "X\n" turns the connection into something else. Where both begin with
+// "(" it is recognised by the server's second answer.
 type toy struct{ calls sync.Pool }
 
 var _ protocol.Protocol = (*toy)(nil)
@@ -28,7 +29,9 @@ func (*toy) Name() string { return "toy" }
 
 func (*toy) Detect(client, server []byte) protocol.Verdict {
 	switch {
-	case len(client) > 0 && client[0] == '?', len(server) > 0 && server[0] == '!':
+	case len(client) > 0 && client[0] == '(' && bytes.Count(server, []byte("!")) < 2:
+		return protocol.Wait
+	case len(client) > 0 && (client[0] == '?' || client[0] == '('), len(server) > 0 && server[0] == '!':
 		return protocol.Yes
 	case len(client) == 0 && len(server) == 0:
 		return protocol.Wait
@@ -65,10 +68,10 @@ func (c *toyConn) Client(b *stream.Buffer) error {
 		if line[0] != '?' {
 			return errToy
 		}
-		x, ok := c.Table.Open(0, b.Time())
+		x, ok := c.Open(0, b.Time())
 		if !ok {
 			c.EndAll(exchange.Evicted, b.Latest())
-			return protocol.ErrUnpaired
+			return protocol.Abandoned
 		}
 		x.name = append(x.name[:0], line[1:]...)
 		b.Discard(int64(len(line)) + 1)
@@ -78,13 +81,13 @@ func (c *toyConn) Client(b *stream.Buffer) error {
 func (c *toyConn) Server(b *stream.Buffer) error {
 	for {
 		if x, ok := c.Find(0); ok {
-			x.Active = b.Latest()
+			x.Active = max(x.Active, b.Past())
 		}
 		if b.Owed() > 0 {
 			return nil
 		}
 		if c.answering {
-			c.End(0, exchange.Answered, b.Latest())
+			c.End(0, exchange.Answered, b.Past())
 			c.answering = false
 		}
 		line, err := line(b)
@@ -93,7 +96,7 @@ func (c *toyConn) Server(b *stream.Buffer) error {
 		}
 		if line[0] == 'X' {
 			c.EndAll(exchange.Answered, b.Latest())
-			return protocol.ErrOpaque
+			return protocol.Upgraded
 		}
 		n, err := strconv.Atoi(string(line[1:]))
 		if line[0] != '!' || err != nil {
@@ -108,6 +111,9 @@ func (c *toyConn) Server(b *stream.Buffer) error {
 }
 
 func line(b *stream.Buffer) ([]byte, error) {
+	if bytes.HasPrefix(b.Bytes(), []byte("(")) {
+		b.Discard(1)
+	}
 	p := b.Bytes()
 	if i := bytes.IndexByte(p, '\n'); i > 0 {
 		return p[:i], nil
@@ -128,4 +134,3 @@ func (c *toyConn) Lost(_ stream.Side, at stream.Time) error {
 
 func (c *toyConn) Ended(stream.Side, stream.Time)             {}
 func (c *toyConn) Close(why exchange.Outcome, at stream.Time) { c.EndAll(why, at) }
-func (c *toyConn) Open() int                                  { return c.Live() }

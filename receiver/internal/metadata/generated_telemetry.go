@@ -299,7 +299,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ReceiverPeriscoIgnoredConnections, err = builder.meter.Int64ObservableCounter(
 		"otelcol_receiver_perisco_ignored_connections",
-		metric.WithDescription("Connections that are not followed any more, by reason. From then on they cost next to nothing. Those that are encrypted or of an unknown protocol are nobody's fault; abandoned ones are explained by the losses. [Alpha]"),
+		metric.WithDescription("Connections that are not followed any more, by reason. From then on they cost next to nothing, and none but abandoned ones are anybody's fault. [Alpha]"),
 		metric.WithUnit("{connection}"),
 	)
 	errs = errors.Join(errs, err)

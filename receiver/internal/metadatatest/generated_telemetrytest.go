@@ -118,7 +118,7 @@ func AssertEqualReceiverPeriscoExchanges(t *testing.T, tt *componenttest.Telemet
 func AssertEqualReceiverPeriscoIgnoredConnections(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_perisco_ignored_connections",
-		Description: "Connections that are not followed any more, by reason. From then on they cost next to nothing. Those that are encrypted or of an unknown protocol are nobody's fault; abandoned ones are explained by the losses. [Alpha]",
+		Description: "Connections that are not followed any more, by reason. From then on they cost next to nothing, and none but abandoned ones are anybody's fault. [Alpha]",
 		Unit:        "{connection}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,

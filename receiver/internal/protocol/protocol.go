@@ -23,14 +23,10 @@ const (
 )
 
 var (
-	// ErrOpaque means that the connection stopped speaking the protocol for
-	// good: it was upgraded, became a tunnel or turned to TLS. Open exchanges
-	// have been ended. The engine asks the source for no more of it.
-	ErrOpaque = errors.New("protocol: connection no longer readable")
-	// ErrUnpaired means that bytes were lost in a way that leaves open which
-	// answer belongs to which request, now and later. The engine gives the
-	// connection up, as it does after ErrOpaque, and counts it.
-	ErrUnpaired = errors.New("protocol: answers can no longer be told apart")
+	// ErrUnpaired means that bytes were lost in a way that leaves open whose
+	// answer b holds. The engine counts it and drops what b holds. The
+	// connection goes on: see match.Queue.
+	ErrUnpaired = errors.New("protocol: answers cannot be told apart")
 	// ErrEarly means that an answer begins for which no request is open.
 	// Where the observed process is the client and the connection was seen
 	// whole, its request may be about to be reported: threads of the client
@@ -39,9 +35,33 @@ var (
 	ErrEarly = errors.New("protocol: answer without a request")
 )
 
+// Opaque is the error which says that a connection cannot be followed any more,
+// and why. Open exchanges have been ended. The engine asks the source for no
+// more of it.
+type Opaque uint8
+
+// Why a connection became opaque.
+const (
+	Encrypted   Opaque = iota // it turned to TLS
+	Compressed                // all that follows is
+	Upgraded                  // it speaks another protocol now, which nobody follows
+	WebSocket                 // that one
+	Tunnel                    // it carries what others say to each other
+	Replication               // it carries the changes of a database, without an end
+	Abandoned                 // so much was lost that answers can never be told apart again
+	Opaques                   // how many there are
+)
+
+var tokens = [Opaques]string{"encrypted", "compressed", "upgraded", "websocket", "tunnel", "replication", "abandoned"}
+
+// String returns the token under which the self-metrics count it.
+func (o Opaque) String() string { return tokens[o] }
+
+func (o Opaque) Error() string { return "protocol: connection no longer readable: " + tokens[o] }
+
 // An Upgrade is the error with which Server says that the connection goes on in
 // another protocol, with the first byte that was not consumed. If no Protocol
-// takes it over, the connection is opaque from there on.
+// takes it over, the connection is opaque from there on, for the reason Else.
 type Upgrade struct {
 	// Token is what the peers call the other protocol, in lower case (RFC 9110 7.8).
 	Token string
@@ -50,6 +70,7 @@ type Upgrade struct {
 	// Taken says, when Close is called next, that the other protocol continues
 	// Request: it is not to be handed out.
 	Taken bool
+	Else  Opaque
 }
 
 func (u *Upgrade) Error() string { return "protocol: connection goes on as " + u.Token }
@@ -104,7 +125,7 @@ type Conn interface {
 	Server(b *stream.Buffer) error
 	// Lost says that what side sent up to now and was not consumed is gone. The
 	// next bytes begin a write, which is where messages tend to start. It
-	// returns nil or ErrUnpaired.
+	// returns nil or an Opaque.
 	Lost(side stream.Side, at stream.Time) error
 	// Ended says that side will send no more: it shut its half down.
 	Ended(side stream.Side, at stream.Time)
@@ -113,7 +134,6 @@ type Conn interface {
 	Expire(before, at stream.Time)
 	// Close ends all exchanges. Nothing is called after it.
 	Close(why exchange.Outcome, at stream.Time)
-	// Open returns how many exchanges are open, those that expired not counted
-	// (match.Table.Live).
-	Open() int
+	// Live returns how many exchanges are open, those that expired not counted.
+	Live() int
 }

@@ -24,11 +24,24 @@ type Buffer struct {
 	owed int64  // bytes discarded ahead of their arrival; held is empty then
 	pos  uint64 // position in the stream of the first unconsumed byte
 
-	old      int  // held bytes that are older than the latest chunk
-	oldest   Time // when the first of them came
 	latest   Time
+	before   Time // when the bytes before those of marks came
 	ack      uint64
 	borrowed bool // held aliases a chunk
+	marked   int
+	marks    [maxMarks]mark // the chunks that unconsumed bytes came in, oldest first
+}
+
+// maxMarks is how many waiting chunks a buffer tells apart. Of more, those
+// between the first and the latest are taken for one.
+const maxMarks = 4
+
+// A mark is where a chunk begins.
+type mark struct {
+	pos    uint64
+	at     Time
+	ack    uint64
+	turned bool // the other side had come further since the chunk before
 }
 
 // Feed appends a chunk. The buffer keeps a reference to c.Data until Settle.
@@ -40,7 +53,7 @@ func (b *Buffer) Feed(c Chunk) (lost bool) {
 		lost = true
 		b.Reset()
 	}
-	b.latest, b.ack = c.At, c.Ack
+	b.mark(c)
 	data, missing := c.Data, c.Missing
 	if b.owed > 0 {
 		n := min(b.owed, int64(len(data)))
@@ -61,6 +74,23 @@ func (b *Buffer) Feed(c Chunk) (lost bool) {
 	}
 	b.hole = missing
 	return lost
+}
+
+// mark notes where c begins.
+func (b *Buffer) mark(c Chunk) {
+	if len(b.held) == 0 { // all before it was consumed
+		b.marked, b.before = 0, b.latest
+	}
+	for b.marked == maxMarks && b.marks[1].pos <= b.pos {
+		b.before = b.marks[0].at
+		b.marked = copy(b.marks[:], b.marks[1:])
+	}
+	if b.marked == maxMarks {
+		b.marked--
+	}
+	b.marks[b.marked] = mark{pos: b.End(), at: c.At, ack: c.Ack, turned: c.Ack > b.ack}
+	b.marked++
+	b.latest, b.ack = c.At, c.Ack
 }
 
 // append adds data behind the held bytes, which are this buffer's own.
@@ -84,7 +114,7 @@ func (b *Buffer) append(data []byte) {
 func (b *Buffer) Settle() {
 	if len(b.held) == 0 {
 		b.Pool.put(b.own)
-		b.held, b.own, b.old, b.borrowed = nil, nil, 0, false
+		b.held, b.own, b.borrowed = nil, nil, false
 		return
 	}
 	if b.borrowed {
@@ -96,10 +126,6 @@ func (b *Buffer) Settle() {
 		b.own = append(own[:0], b.held...)
 		b.held, b.borrowed = b.own, false
 	}
-	if b.old == 0 {
-		b.oldest = b.latest
-	}
-	b.old = len(b.held)
 }
 
 // Bytes returns the held bytes, up to the hole. Valid until the next call of
@@ -125,7 +151,6 @@ func (b *Buffer) Peek(n int) ([]byte, error) {
 func (b *Buffer) Discard(n int64) {
 	k := min(n, int64(len(b.held)))
 	b.held = b.held[k:]
-	b.old = max(b.old-int(k), 0)
 	n -= k
 	m := min(n, b.hole)
 	b.hole -= m
@@ -151,17 +176,55 @@ func (b *Buffer) Pos() uint64 { return b.pos }
 // End is the position of the next byte to arrive.
 func (b *Buffer) End() uint64 { return b.pos + uint64(len(b.held)) + uint64(b.hole) }
 
-// Ack is how far the other side's stream had come at the latest chunk.
-func (b *Buffer) Ack() uint64 { return b.ack }
+// Ack is how far the other side's stream had come when the first of Bytes was
+// sent; with none held, at the latest chunk.
+func (b *Buffer) Ack() uint64 {
+	if m := b.front(); m != nil {
+		return m.ack
+	}
+	return b.ack
+}
 
-// Time is when the first of Bytes was seen; with none held, Latest. Where more
-// than two chunks had to wait it may be that of an earlier one.
+// Time is when the first of Bytes was seen; with none held, Latest.
 func (b *Buffer) Time() Time {
-	if b.old > 0 {
-		return b.oldest
+	if m := b.front(); m != nil {
+		return m.at
 	}
 	return b.latest
 }
 
-// Latest is when the latest chunk was seen: the time of the last byte.
+// front returns the chunk that the first of Bytes came in; nil with none held.
+func (b *Buffer) front() *mark {
+	if len(b.held) > 0 {
+		for i := b.marked - 1; i >= 0; i-- {
+			if b.marks[i].pos <= b.pos {
+				return &b.marks[i]
+			}
+		}
+	}
+	return nil
+}
+
+// Past is when the last byte before Bytes was seen: what was consumed last.
+func (b *Buffer) Past() Time {
+	for i := b.marked - 1; i >= 0; i-- {
+		if b.marks[i].pos < b.pos {
+			return b.marks[i].at
+		}
+	}
+	return b.before
+}
+
+// Turned reports whether the first of Bytes began a chunk, before which
+// something came from the other side since the chunk before.
+func (b *Buffer) Turned() bool {
+	for i := b.marked - 1; i >= 0; i-- {
+		if b.marks[i].pos == b.pos {
+			return b.marks[i].turned
+		}
+	}
+	return false
+}
+
+// Latest is when the latest chunk was seen.
 func (b *Buffer) Latest() Time { return b.latest }

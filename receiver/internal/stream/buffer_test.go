@@ -55,6 +55,62 @@ func TestWhatStartsInTheLatestChunkHasItsTime(t *testing.T) {
 	}
 }
 
+func TestEveryByteHasTheTimeOfItsChunk(t *testing.T) {
+	var b stream.Buffer
+	for i, s := range []string{"a", "bcd", "ef", "ghi"} { // nothing is consumed meanwhile
+		b.Feed(stream.Chunk{Data: []byte(s), At: stream.Time(i + 1), Ack: uint64(10 * i)})
+		b.Settle()
+	}
+	for _, want := range []struct {
+		next       string
+		time, past stream.Time
+		ack        uint64
+		turned     bool
+	}{
+		{"abcdefghi", 1, 0, 0, false}, {"bcdefghi", 2, 1, 10, true}, {"cdefghi", 2, 2, 10, false},
+		{"defghi", 2, 2, 10, false}, {"efghi", 3, 2, 20, true}, {"fghi", 3, 3, 20, false}, {"ghi", 4, 3, 30, true},
+		{"hi", 4, 4, 30, false}, {"i", 4, 4, 30, false}, {"", 4, 4, 30, false},
+	} {
+		if string(b.Bytes()) != want.next || b.Time() != want.time || b.Past() != want.past || b.Ack() != want.ack || b.Turned() != want.turned {
+			t.Errorf("%q: time %d, past %d, ack %d, turned %v, want %+v", b.Bytes(), b.Time(), b.Past(), b.Ack(), b.Turned(), want)
+		}
+		b.Discard(1)
+	}
+}
+
+func TestTheFirstAndTheLastOfManyWaitingChunksKeepTheirTimes(t *testing.T) {
+	var b stream.Buffer
+	for i := range 100 {
+		feed(&b, "x", 0, stream.Time(i+1))
+		b.Settle()
+	}
+	if b.Time() != 1 {
+		t.Errorf("time of the first = %d", b.Time())
+	}
+	if b.Discard(99); b.Time() != 100 || b.Past() >= 100 {
+		t.Errorf("time of the last = %d, of the one before = %d", b.Time(), b.Past())
+	}
+	if b.Discard(1); b.Past() != 100 {
+		t.Errorf("past = %d, want 100", b.Past())
+	}
+}
+
+func TestBytesThatWereOwedHaveTheTimeTheyCameAt(t *testing.T) {
+	var b stream.Buffer
+	feed(&b, "ab", 0, 1)
+	b.Discard(5)
+	b.Settle()
+	feed(&b, "cde", 0, 2)
+	if b.Past() != 2 || b.Owed() != 0 {
+		t.Errorf("past = %d, %d owed", b.Past(), b.Owed())
+	}
+	b.Settle()
+	feed(&b, "f", 0, 3)
+	if b.Past() != 2 || b.Time() != 3 {
+		t.Errorf("past = %d, time = %d, want 2 and 3", b.Past(), b.Time())
+	}
+}
+
 func TestDiscardRunsAheadOfArrival(t *testing.T) {
 	var b stream.Buffer
 	feed(&b, "head", 0, 1)

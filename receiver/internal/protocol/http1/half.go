@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 
+	"github.com/perisco-io/perisco/receiver/internal/protocol/httpconv"
 	"github.com/perisco-io/perisco/receiver/internal/stream"
 )
 
@@ -15,7 +16,6 @@ var (
 	errChunk        = errors.New("http1: not a chunk")
 	errRequestBody  = errors.New("http1: request body of unknown length")
 	errResponseBody = errors.New("http1: response body of unknown length")
-	errStranger     = errors.New("http1: answer to a request that was not seen")
 )
 
 // stage is where in a message a side is.
@@ -37,6 +37,7 @@ const (
 // half is one direction of a connection: it reads the frame of messages.
 type half struct {
 	stage   stage
+	whole   bool // whole messages may be among what was lost
 	minor   byte // version of the message
 	scanned int  // bytes at the front of the buffer that hold no line feed
 	size    int  // bytes of the section that were consumed: of head or trailers
@@ -110,6 +111,33 @@ func (h *half) fieldAt(b *stream.Buffer, p []byte) (line []byte, end int, err er
 		h.folded = false
 	}
 	return line, end, nil
+}
+
+// next returns the first field that begins in p at at or behind it and may be
+// of interest, which those that begin otherwise than interesting are not, and
+// its end. No name means that the head is over. With that, or an error, what
+// was read is consumed.
+func (h *half) next(b *stream.Buffer, p []byte, at int, interesting *httpconv.Initials) (name, value []byte, end int, err error) {
+	for {
+		line, end, err := h.fieldAt(b, p[at:])
+		if err != nil {
+			b.Discard(int64(at))
+			return nil, nil, at, err
+		}
+		at += end
+		h.size += end
+		if line == nil {
+			b.Discard(int64(at))
+			return nil, nil, at, nil
+		}
+		if !interesting.Has(line) {
+			continue
+		}
+		if name, value, ok := cut(line); ok {
+			h.field(name, value)
+			return name, value, at, nil
+		}
+	}
 }
 
 // unfold replaces every line end of a folded field, and the space around it,

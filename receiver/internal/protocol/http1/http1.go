@@ -3,8 +3,7 @@
 // It reads heads line by line and consumes each line that it understood, so
 // that a head which is cut still tells what came before the cut. Bodies are
 // skipped by length and never looked at. A response belongs to the oldest
-// request that is open (RFC 9112 9.3.2); after a loss that has to be shown, by
-// the positions of both streams, or the connection is given up.
+// request that is open (RFC 9112 9.3.2): see match.Queue.
 package http1
 
 import (
@@ -74,6 +73,6 @@ func (p *Protocol) Detect(client, server []byte) protocol.Verdict {
 func (p *Protocol) NewConn(ep *exchange.Endpoint, emit func(exchange.Exchange)) protocol.Conn {
 	return &conn{
 		protocol: p,
-		calls:    match.New[*call](maxOpen, &p.calls, ep, emit),
+		Queue:    match.NewQueue[*call](maxOpen, &p.calls, ep, emit),
 	}
 }

@@ -1,7 +1,6 @@
 package http1
 
 import (
-	"github.com/perisco-io/perisco/receiver/internal/exchange"
 	"github.com/perisco-io/perisco/receiver/internal/protocol"
 	"github.com/perisco-io/perisco/receiver/internal/stream"
 )
@@ -70,71 +69,36 @@ func emptyLines(p []byte) (n int) {
 
 // open adds the exchange of the request that begins b.
 func (c *conn) open(b *stream.Buffer) (*call, error) {
-	if c.hole != noHole {
-		if err := c.resume(b); err != nil {
-			return nil, err
-		}
-	}
-	ack := b.Ack()
-	if c.calls.Len() > 0 && (ack == c.ack || ack == c.seen && !c.gap) {
-		// All that the server said was seen, and an answer is still due.
-		if c.lossy {
-			// Pipelined, or that answer was taken for another's.
-			return nil, c.giveUp(exchange.Lost, b.Latest())
-		}
-		c.pipelined = true
-	}
-	x, ok := c.calls.Open(inOrder, b.Time())
-	if !ok {
-		return nil, c.giveUp(exchange.Evicted, b.Latest())
+	x, err := c.Open(b)
+	if err != nil {
+		return nil, err
 	}
 	x.Reset(&c.protocol.options)
-	x.Active = b.Latest()
-	x.number, x.pos, x.ack = c.sent, b.Pos(), ack
-	x.expects, x.continued = false, false
-	c.sent++
-	c.ack = ack
-	c.sending = x
 	return x, nil
 }
 
 // requestFields reads the rest of a head.
 func (c *conn) requestFields(b *stream.Buffer) error {
-	h, x := &c.client, c.sending
 	p := b.Bytes()
-	at := 0
-	for {
-		line, end, err := h.fieldAt(b, p[at:])
-		if err != nil {
-			b.Discard(int64(at))
+	for at := 0; ; {
+		name, value, end, err := c.client.next(b, p, at, &c.protocol.requestInitials)
+		switch {
+		case err != nil:
 			return err
+		case name == nil:
+			return c.requestBody(b)
+		case c.Sending != nil:
+			c.Sending.RequestField(name, value)
 		}
-		at += end
-		h.size += end
-		if line == nil {
-			break
-		}
-		if !c.protocol.requestInitials.Has(line) {
-			continue
-		}
-		name, value, ok := cut(line)
-		if !ok {
-			continue
-		}
-		h.field(name, value)
-		if x != nil {
-			x.RequestField(name, value)
-		}
+		at = end
 	}
-	b.Discard(int64(at))
-	return c.requestBody(b)
 }
 
 // requestBody goes on after the head. RFC 9112 6.3.
 func (c *conn) requestBody(b *stream.Buffer) error {
 	h := &c.client
-	if c.sending != nil {
-		c.sending.Whole = true
+	if c.Sending != nil {
+		c.Sending.Whole = true
 	}
 	kind := h.request(h.minor)
 	switch {
@@ -145,12 +109,7 @@ func (c *conn) requestBody(b *stream.Buffer) error {
 	case kind == ambiguous:
 		return errRequestBody // Lost marks the exchange
 	case h.expects && h.minor != '0': // RFC 9110 10.1.1
-		h.stage = atBody
-		if c.sending != nil {
-			c.sending.expects = true
-		} else {
-			c.refused = true
-		}
+		h.stage, c.continued = atBody, false
 		return nil
 	}
 	c.startBody(b, kind)
@@ -173,10 +132,10 @@ func (c *conn) startBody(b *stream.Buffer, kind body) {
 func (c *conn) expectedBody(b *stream.Buffer) error {
 	h := &c.client
 	p := b.Bytes()
-	if len(p) == 0 && (!b.Truncated() || c.refused) {
+	if len(p) == 0 && (!b.Truncated() || c.refused()) {
 		return nothing(b)
 	}
-	if c.refused {
+	if c.refused() {
 		switch startsRequest(p, true) {
 		case protocol.Wait:
 			return nothing(b) // nothing certain
@@ -185,17 +144,15 @@ func (c *conn) expectedBody(b *stream.Buffer) error {
 			return nil
 		}
 	}
-	c.refused = false
 	c.startBody(b, h.request(h.minor))
 	return nil
 }
 
 // requestOver goes on after the last byte of a request.
 func (c *conn) requestOver() {
-	if c.sending != nil {
-		c.sending.RequestBody = c.client.body
-		c.sending = nil
+	if x := c.Sending; x != nil {
+		x.RequestBody = c.client.body
+		c.Sending = nil
 	}
-	c.refused = false
 	c.client.begin()
 }

@@ -22,7 +22,7 @@ func (c *conn) statusLine(b *stream.Buffer) error {
 	}
 	switch startsResponse(p) {
 	case protocol.No:
-		if c.calls.Len() > 0 && h.stage == astray {
+		if c.Len() > 0 && h.stage == astray {
 			return errStatusLine // an answer was due
 		}
 		return c.skip(h, b, errStatusLine)
@@ -30,10 +30,10 @@ func (c *conn) statusLine(b *stream.Buffer) error {
 		return nothing(b)
 	}
 	s, _ := statusLine(p)
-	x, ok := c.calls.Find(inOrder)
+	x, ok := c.Due(b)
 	switch {
-	case ok && !c.mine(x, b):
-		return errStranger
+	case b.Owed() > 0 || ok && len(b.Bytes()) < len(p):
+		return nil // it was the answer to a request that was not seen
 	case ok:
 	case s.status == 408:
 		// RFC 9110 15.5.9: sent before closing to a client that sent nothing.
@@ -42,14 +42,11 @@ func (c *conn) statusLine(b *stream.Buffer) error {
 	}
 	c.interim = s.status < 200 && s.status != 101
 	c.status = s.status
-	c.answering = nil
-	if ok {
-		x.Active = max(x.Active, b.Latest()) // the request may have been reported later
-		if !c.interim {
-			c.answering = x
-			if s.status != 101 { // the final one may come in another protocol
-				x.Status = s.status
-			}
+	c.Answering = nil
+	if ok && !c.interim {
+		c.Answering = x
+		if s.status != 101 { // the final one may come in another protocol
+			x.Status = s.status
 		}
 	}
 	h.begin()
@@ -72,58 +69,47 @@ func (c *conn) reason(b *stream.Buffer) error {
 
 // responseFields reads the rest of a head.
 func (c *conn) responseFields(b *stream.Buffer) error {
-	h, x := &c.server, c.answering
 	p := b.Bytes()
-	at := 0
-	for {
-		line, end, err := h.fieldAt(b, p[at:])
-		if err != nil {
-			b.Discard(int64(at))
+	for at := 0; ; {
+		name, value, end, err := c.server.next(b, p, at, &c.protocol.responseInitials)
+		switch {
+		case err != nil:
 			return err
+		case name == nil:
+			return c.responseBody(b)
+		case c.Answering != nil:
+			c.Answering.ResponseField(name, value)
 		}
-		at += end
-		h.size += end
-		if line == nil {
-			break
-		}
-		if !c.protocol.responseInitials.Has(line) {
-			continue
-		}
-		name, value, ok := cut(line)
-		if !ok {
-			continue
-		}
-		h.field(name, value)
 		if c.status == 101 && httpconv.Is(name, "upgrade") {
 			c.upgrade.Token = strings.ToLower(string(value))
 		}
-		if x != nil {
-			x.ResponseField(name, value)
-		}
+		at = end
 	}
-	b.Discard(int64(at))
-	return c.responseBody(b)
 }
 
 // responseBody goes on after the head. RFC 9112 6.3.
 func (c *conn) responseBody(b *stream.Buffer) error {
-	h, x := &c.server, c.answering
+	h, x := &c.server, c.Answering
 	switch {
 	case c.interim: // RFC 9110 15.2: the final response is still to come
-		if x, ok := c.calls.Find(inOrder); ok && c.status == 100 {
-			x.continued = true
+		if x, ok := c.Oldest(); ok && c.status == 100 && x == c.Sending {
+			c.continued = true
 		}
 		h.begin()
 		return nil
-	case x != nil && c.status == 101 && c.calls.Len() == 1:
+	case x != nil && c.status == 101 && c.Len() == 1:
 		c.upgrade.Request = x // RFC 9110 15.2.2: it is answered in the other protocol
+		c.upgrade.Else = c.successor()
 		return &c.upgrade
 	case x != nil && (c.status == 101 || x.Connect() && c.status < 300):
 		// What follows is another protocol (RFC 9110 15.2.2, 9.3.6).
 		x.Status = c.status
-		c.end(x, b.Latest())
+		c.end(x, b.Past())
 		c.endAll(exchange.Lost, b.Latest())
-		return protocol.ErrOpaque
+		if c.status == 101 {
+			return c.successor()
+		}
+		return protocol.Tunnel
 	case c.status == 204, c.status == 304, x != nil && x.Head():
 		h.body = 0
 		c.responseOver(b)
@@ -147,12 +133,20 @@ func (c *conn) responseBody(b *stream.Buffer) error {
 	return nil
 }
 
+// successor says what the connection is when nobody follows what it turned to.
+func (c *conn) successor() protocol.Opaque {
+	if c.upgrade.Token == "websocket" { // RFC 6455 4.1
+		return protocol.WebSocket
+	}
+	return protocol.Upgraded
+}
+
 // responseOver goes on after the last byte of a response.
 func (c *conn) responseOver(b *stream.Buffer) {
-	if x := c.answering; x != nil {
+	if x := c.Answering; x != nil {
 		x.ResponseBody = c.server.body
-		c.end(x, b.Latest())
+		c.end(x, b.Past())
 	}
 	c.server.begin()
-	c.answered = b.Pos()
+	c.Completed(b)
 }

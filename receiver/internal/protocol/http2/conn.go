@@ -166,8 +166,8 @@ func (c *conn) Close(why exchange.Outcome, at stream.Time) {
 	c.calls.EndAll(why, at)
 }
 
-// Open implements protocol.Conn.
-func (c *conn) Open() int { return c.calls.Live() }
+// Live implements protocol.Conn.
+func (c *conn) Live() int { return c.calls.Live() }
 
 // open adds the exchange of a stream.
 func (c *conn) open(id uint32, start, active stream.Time) *call {

@@ -218,8 +218,8 @@ func TestAsManyExchangesAsRequestsHoweverManyStreamsAreOpen(t *testing.T) {
 					t.Errorf("m = %d, %v: %q is missing %d times", m, side, s, n)
 				}
 			}
-			if l.conn.Open() != 0 {
-				t.Errorf("m = %d: %d open", m, l.conn.Open())
+			if l.conn.Live() != 0 {
+				t.Errorf("m = %d: %d open", m, l.conn.Live())
 			}
 		}
 	}

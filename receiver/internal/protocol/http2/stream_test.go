@@ -127,8 +127,8 @@ func TestFramesOfAllKinds(t *testing.T) {
 			// Only now: what the client sends at all comes before the answers.
 			l.must(t, stream.Client, c.take())
 			l.must(t, stream.Server, s.take())
-			if l.expect(t, test.want...); l.conn.Open() != 0 {
-				t.Errorf("%d open", l.conn.Open())
+			if l.expect(t, test.want...); l.conn.Live() != 0 {
+				t.Errorf("%d open", l.conn.Live())
 			}
 		})
 	}
@@ -302,7 +302,7 @@ func TestTheOldestStreamMakesRoom(t *testing.T) {
 		l.must(t, stream.Client, c.take())
 	}
 	l.expect(t, "GET /a evicted truncated", "GET /a evicted truncated", "GET /a evicted truncated")
-	if l.conn.Open() != 8192 {
-		t.Errorf("%d open", l.conn.Open())
+	if l.conn.Live() != 8192 {
+		t.Errorf("%d open", l.conn.Live())
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/perisco-io/perisco/receiver/internal/exchange"
+	"github.com/perisco-io/perisco/receiver/internal/match"
 	"github.com/perisco-io/perisco/receiver/internal/sqltext"
 )
 
@@ -14,16 +15,14 @@ const maxText = 4 << 10
 // A call is a command and what the server said to it.
 type call struct {
 	exchange.Core
+	match.Place
 	command command
 	options *Options
 	system  string // value of db.system.name
 
-	number uint64 // of the command on its connection
-	pos    uint64 // where its first byte stands in the client's stream
-	ack    uint64 // where the server's stream stood when it arrived
-	seq    byte   // what the next packet of the answer has in its header
-	loose  bool   // seq is not known
-	file   bool   // the client is sending the one that the server asked for
+	seq   byte // what the next packet of the answer has in its header
+	loose bool // seq is not known
+	file  bool // the client is sending the one that the server asked for
 
 	text       []byte // of the query, or the name that the command carries
 	cut        bool   // text is not all of it
@@ -46,10 +45,10 @@ type call struct {
 	scratch    []byte
 }
 
-// reset prepares x for a new command. Core is the table's.
+// reset prepares x for a new command. Core and Place are the queue's.
 func (x *call) reset() {
 	*x = call{
-		Core: x.Core,
+		Core: x.Core, Place: x.Place,
 		text: x.text[:0], schema: x.schema[:0], target: x.target[:0], summary: x.summary[:0], scratch: x.scratch[:0],
 	}
 }

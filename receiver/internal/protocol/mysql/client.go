@@ -45,9 +45,11 @@ func (c *conn) clientPacket(b *stream.Buffer) error {
 // of what was lost, and were counted with it.
 func (c *conn) skip(b *stream.Buffer) error {
 	if p := b.Bytes(); len(p) >= 3 && p[0] == 22 && p[1] == 3 && p[2] <= 4 { // RFC 8446 5.1
-		return c.opaque(b.Latest())
+		return c.opaque(protocol.Encrypted, b.Latest())
 	}
-	c.hidden = c.hidden || b.Truncated()
+	if b.Truncated() {
+		c.LostClient(true)
+	}
 	b.Reset()
 	return stream.ErrShort
 }
@@ -59,7 +61,7 @@ func (c *conn) rest(b *stream.Buffer, h header) error {
 	}
 	c.turn++
 	c.more = h.size == maxPayload
-	if x := c.sending; x != nil {
+	if x := c.Sending; x != nil {
 		x.seq = c.turn
 	}
 	b.Discard(int64(headerLen + h.size))
@@ -69,29 +71,28 @@ func (c *conn) rest(b *stream.Buffer, h header) error {
 // replies reports whether a packet is part of an answer that takes both sides: a
 // file, or another password. Their sequence ids go on, and may pass zero.
 func (c *conn) replies(h header) bool {
-	x, ok := c.calls.Find(inOrder)
+	x, ok := c.Oldest()
 	switch {
 	case !ok:
 		return false
 	case x.file:
 		return true
 	case h.seq != 0:
-		return c.gap || x.command.shape().answer == answerAuth
+		return c.Unsure() || x.command.shape().answer == answerAuth
 	}
-	return c.within && c.turn == 0 && c.gap
+	return c.within && c.turn == 0 && c.Unsure()
 }
 
 func (c *conn) reply(b *stream.Buffer, h header) error {
-	x, _ := c.calls.Find(inOrder)
+	x, _ := c.Oldest()
 	c.within = true
 	c.turn = h.seq + 1
 	c.more = h.size == maxPayload
 	x.seq = c.turn
-	x.Active = max(x.Active, b.Latest())
 	if h.size == 0 { // page_protocol_com_query_response_local_infile_request
 		x.file = false
 	}
-	c.sending = x
+	c.Sending = x
 	b.Discard(int64(headerLen + h.size))
 	return nil
 }
@@ -114,9 +115,10 @@ func (c *conn) handshake(b *stream.Buffer, h header) error {
 		return stream.ErrHole
 	case f.cut:
 		return errHandshake
-	case wanted&clientSSL != 0, wanted&clientProtocol41 == 0:
-		// An SSLRequest, whose answer is TLS; or a client from before 2004.
-		return c.opaque(b.Latest())
+	case wanted&clientSSL != 0: // an SSLRequest, whose answer is TLS
+		return c.opaque(protocol.Encrypted, b.Latest())
+	case wanted&clientProtocol41 == 0: // a client from before 2004
+		return c.opaque(protocol.Upgraded, b.Latest())
 	}
 	f.next(4 + 1 + 23) // greatest packet, character set, filler
 	f.terminated(false)
@@ -193,6 +195,8 @@ func (c *conn) request(b *stream.Buffer, h header) error {
 		if x.ambiguous() {
 			x.Truncated = true
 		}
+	} else if err := c.Begin(b); err != nil {
+		return err
 	} else if cmd == comClose {
 		if id, ok := statementID(p); ok {
 			c.statements.remove(id)
@@ -204,7 +208,7 @@ func (c *conn) request(b *stream.Buffer, h header) error {
 	c.more, c.turn = h.size == maxPayload, 1
 	b.Discard(int64(headerLen + h.size))
 	if b.Owed() == 0 && !c.more {
-		c.sending = nil
+		c.Sending = nil
 	}
 	return nil
 }

@@ -229,7 +229,7 @@ func TestTLSIsLeftAloneAtOnce(t *testing.T) {
 	p := newPeers(func(exchange.Exchange) { t.Error("an exchange") })
 	p.answer(t, pack(0, greeting))
 	p.client.Feed(stream.Chunk{Data: pack(1, "\x05\xae\xff\x01\x00\x00\x00\x01\xff"+strings.Repeat("\x00", 23)), Ack: p.server.End()})
-	if err := p.conn.Client(&p.client); !errors.Is(err, protocol.ErrOpaque) {
+	if err := p.conn.Client(&p.client); !errors.Is(err, protocol.Encrypted) {
 		t.Error(err)
 	}
 }
@@ -290,9 +290,13 @@ func TestAnAnswerWhoseBeginningWasLostEndsWithTheNextCommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Rows, and one of them looks like the answer to a command.
-	p.answer(t, pack(1, "\x00\x00\x00\x02\x00\x00\x00", "\x01b", eof))
-	if len(o.lines) != 1 || p.conn.Open() != 1 {
-		t.Errorf("%d open, %v", p.conn.Open(), o.lines)
+	p.server.Feed(stream.Chunk{Data: pack(1, "\x00\x00\x00\x02\x00\x00\x00", "\x01b", eof), Ack: p.client.End()})
+	if err := p.conn.Server(&p.server); !errors.Is(err, protocol.ErrUnpaired) {
+		t.Fatal(err)
+	}
+	p.server.Reset()
+	if len(o.lines) != 1 || p.conn.Live() != 1 {
+		t.Errorf("%d open, %v", p.conn.Live(), o.lines)
 	}
 	p.ask(t, pack(0, ping))
 	p.answer(t, pack(1, ok))

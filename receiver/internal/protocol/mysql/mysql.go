@@ -61,10 +61,12 @@ func (p *Protocol) Detect(client, server []byte) protocol.Verdict {
 
 // NewConn implements protocol.Protocol.
 func (p *Protocol) NewConn(ep *exchange.Endpoint, emit func(exchange.Exchange)) protocol.Conn {
-	return &conn{
+	c := &conn{
+		Queue:    match.NewQueue[*call](maxOpen, &p.calls, ep, emit),
 		protocol: p,
 		system:   mysql,
 		dialect:  sqltext.MySQL,
-		calls:    match.New[*call](maxOpen, &p.calls, ep, emit),
 	}
+	c.Silent = true // COM_STMT_CLOSE, COM_STMT_SEND_LONG_DATA
+	return c
 }

@@ -123,7 +123,7 @@ func (c *conn) prepared(b *stream.Buffer, h header, x *call, p []byte) error {
 // (page_protocol_com_query_response_text_resultset); one in the binary protocol
 // begins with 0x00.
 func (c *conn) walk(b *stream.Buffer) error {
-	x := c.answering
+	x := c.Answering
 	p := b.Bytes()
 	at := 0
 	var err error
@@ -201,7 +201,7 @@ func (c *conn) ends(b *stream.Buffer, h header, x *call) error {
 // agreed on in the handshake; where that was not seen the next packet shows it,
 // since nothing else has both the length and the first byte of one.
 func (c *conn) defined(b *stream.Buffer) error {
-	x := c.answering
+	x := c.Answering
 	if b.Owed() > 0 {
 		return stream.ErrShort
 	}

@@ -28,6 +28,9 @@ const (
 
 // serverPacket takes one packet of the server's, or several rows.
 func (c *conn) serverPacket(b *stream.Buffer) error {
+	if c.stage != atAnswer && c.Answering == nil {
+		c.lostServer() // its exchange ended with a loss of the client's
+	}
 	defines := c.stage == inColumns || c.stage == inParameters
 	switch {
 	case b.Owed() > 0:
@@ -47,7 +50,7 @@ func (c *conn) serverPacket(b *stream.Buffer) error {
 	if c.stage == atAnswer {
 		return c.begin(b, h)
 	}
-	x := c.answering
+	x := c.Answering
 	if h.seq != x.seq && !x.loose {
 		return errSequence
 	}
@@ -68,7 +71,6 @@ func (c *conn) begin(b *stream.Buffer, h header) error {
 			if p[0] == headEOF {
 				c.eof = yes
 				b.Discard(int64(headerLen + h.size))
-				c.answered = b.Pos() + uint64(b.Owed())
 				return nil
 			}
 		}
@@ -77,19 +79,18 @@ func (c *conn) begin(b *stream.Buffer, h header) error {
 		return c.greeting(b, h)
 	}
 	c.met = true
-	x, ok := c.calls.Find(inOrder)
+	pos := b.Pos()
+	x, ok := c.Due(b)
 	switch {
 	case !ok:
 		return c.unasked(b, h)
-	case !c.mine(x, b):
-		b.Discard(int64(x.ack - b.Pos())) // answers to commands that were not seen
-		return nil
-	case h.seq != x.seq && !x.loose && (!c.more || c.sending != x):
+	case b.Pos() != pos:
+		return nil // that was the answer to another
+	case h.seq != x.seq && !x.loose && (!c.more || c.Sending != x):
 		return errSequence
 	}
-	x.Active = max(x.Active, b.Latest()) // the command may have been reported later
-	if c.answering != x {
-		c.answering = x
+	if c.Answering != x {
+		c.Answering = x
 		c.place(x)
 	}
 	return c.packet(b, h, x)
@@ -115,14 +116,14 @@ func (c *conn) greeting(b *stream.Buffer, h header) error {
 	c.met = true
 	if p[0] == headERR {
 		// Refused before it could say a word: too many connections, and the like.
-		x, ok := c.calls.Open(inOrder, b.Time())
-		if !ok {
-			return errAnswer
+		x, err := c.Open(b)
+		if err != nil {
+			return err
 		}
 		x.reset()
 		x.command, x.options, x.system = connect, &c.protocol.options, c.system
 		x.switchTo(nil)
-		c.answering = x
+		c.Sending, c.Answering = nil, x
 		return c.fail(b, h, x, p)
 	}
 	f := fields{p: p}
@@ -144,11 +145,10 @@ func (c *conn) greeting(b *stream.Buffer, h header) error {
 	if bytes.Contains(name, []byte("MariaDB")) || c.offered&clientLongPassword == 0 {
 		c.system = mariadb
 	}
-	if x, ok := c.calls.Find(inOrder); ok && x.command == connect {
+	if x, ok := c.Oldest(); ok && x.command == connect {
 		x.system = c.system
 	}
 	b.Discard(int64(headerLen + h.size))
-	c.answered = b.Pos() + uint64(b.Owed())
 	return nil
 }
 
@@ -189,7 +189,7 @@ func (c *conn) packet(b *stream.Buffer, h header, x *call) error {
 		if p[0] == headOK {
 			err := c.okay(b, h, x, p)
 			if err == nil && x.command == connect && c.compressed() {
-				return c.opaque(b.Latest())
+				return c.opaque(protocol.Compressed, b.Latest())
 			}
 			return err
 		}
@@ -199,7 +199,7 @@ func (c *conn) packet(b *stream.Buffer, h header, x *call) error {
 	case answerStream:
 		b.Discard(int64(headerLen + h.size))
 		c.over(b, x)
-		return c.opaque(b.Latest())
+		return c.opaque(protocol.Replication, b.Latest())
 	}
 	return c.okay(b, h, x, p)
 }
@@ -210,8 +210,7 @@ func (c *conn) over(b *stream.Buffer, x *call) {
 		c.apply(x)
 	}
 	c.stage = atAnswer
-	c.answered = b.Pos() + uint64(b.Owed())
-	c.drop(x, exchange.Answered, b.Latest())
+	c.Drop(x, exchange.Answered, b.Past())
 }
 
 // compressed reports whether all that follows on the handshake is, or may be.

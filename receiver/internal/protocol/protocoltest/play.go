@@ -110,7 +110,8 @@ type record struct {
 // A result is all that a conversation gave.
 type result struct {
 	records []record
-	losses  string // reasons that were counted
+	counted string // reasons for losses, and for ignoring the connection
+	lossy   bool   // some are for losses
 }
 
 // Process, Tick and Emit implement engine.Sink.
@@ -145,8 +146,8 @@ func (r *result) String() string {
 	for i := range r.records {
 		r.records[i].write(&b)
 	}
-	if r.losses != "" {
-		fmt.Fprintf(&b, "counted: %s\n", r.losses)
+	if r.counted != "" {
+		fmt.Fprintf(&b, "counted: %s\n", r.counted)
 	}
 	return b.String()
 }
@@ -195,8 +196,9 @@ func playOnce(ps []protocol.Protocol, steps []step, side stream.Side, joined boo
 	var counted []string
 	add := func(reason string, n uint64) { counted = append(counted, fmt.Sprintf("%s=%d", reason, n)) }
 	e.Losses(add)
+	r.lossy = len(counted) > 0
 	e.Ignored(add)
 	slices.Sort(counted)
-	r.losses = strings.Join(counted, " ")
+	r.counted = strings.Join(counted, " ")
 	return r, nil
 }
