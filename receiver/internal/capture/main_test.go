@@ -7,7 +7,7 @@ import (
 	"os"
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/perisco-io/perisco/receiver/internal/leaktest"
 )
 
 // The source leaves its own process out, so what it shall see is done by a
@@ -25,25 +25,5 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	before := openFiles()
-	code := m.Run()
-	if code == 0 {
-		if err := goleak.Find(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-		if after := openFiles(); after > before+1 { // the runtime's epoll
-			fmt.Fprintf(os.Stderr, "%d files were open before the tests, %d are after them\n", before, after)
-			code = 1
-		}
-	}
-	os.Exit(code)
-}
-
-func openFiles() int {
-	files, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		panic(err)
-	}
-	return len(files)
+	leaktest.Main(m)
 }

@@ -6,18 +6,20 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/perisco-io/perisco/receiver/internal/leaktest"
 )
 
 // The self-test must not pass where a program is missing.
 func TestOpenFailsWhereTheSelfTestDoes(t *testing.T) {
 	needRoot(t)
-	before := openFiles()
+	before := leaktest.OpenFiles()
 	deaf := backend{name: "deaf"}
 	_, err := open(Options{}, deaf)
 	if want := "self-test: not seen: write, read, sendmsg, read of the answer"; err == nil || err.Error() != want {
 		t.Errorf("said %v, want %q", err, want)
 	}
-	if after := openFiles(); after != before {
+	if after := leaktest.OpenFiles(); after != before {
 		t.Errorf("%d files are open, want %d", after, before)
 	}
 }
@@ -31,7 +33,7 @@ func TestCloseInterruptsNextAndReleasesAll(t *testing.T) {
 	if err := warmUp.Close(); err != nil {
 		t.Fatal(err)
 	}
-	before := openFiles()
+	before := leaktest.OpenFiles()
 	for range 3 {
 		src, err := Open(Options{})
 		if err != nil {
@@ -63,7 +65,7 @@ func TestCloseInterruptsNextAndReleasesAll(t *testing.T) {
 		src.Ignore(1)
 		src.Losses(func(string, uint64) {})
 	}
-	if after := openFiles(); after != before {
+	if after := leaktest.OpenFiles(); after != before {
 		t.Errorf("%d files are open, want %d", after, before)
 	}
 }

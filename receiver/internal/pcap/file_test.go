@@ -12,6 +12,7 @@ import (
 	"github.com/gopacket/gopacket/layers"
 
 	"github.com/perisco-io/perisco/receiver/internal/capture"
+	"github.com/perisco-io/perisco/receiver/internal/leaktest"
 )
 
 func TestFileFormats(t *testing.T) {
@@ -94,7 +95,7 @@ func TestFilesThatCannotBeReadSayWhatToDo(t *testing.T) {
 		{name: "802.11 frames", data: wifi, want: "packets of link type 105 (802.11) are not understood: capture on"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			before := openFiles()
+			before := leaktest.OpenFiles()
 			file := c.file
 			if file == "" {
 				file = write(t, c.data)
@@ -103,7 +104,7 @@ func TestFilesThatCannotBeReadSayWhatToDo(t *testing.T) {
 			if err == nil || !strings.HasPrefix(err.Error(), "pcap: ") || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), file) {
 				t.Errorf("err = %v, want %q", err, c.want)
 			}
-			if after := openFiles(); after != before {
+			if after := leaktest.OpenFiles(); after != before {
 				t.Errorf("%d files are open, were %d", after, before)
 			}
 		})

@@ -18,35 +18,13 @@ import (
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 	"github.com/gopacket/gopacket/pcapgo"
-	"go.uber.org/goleak"
 
 	"github.com/perisco-io/perisco/receiver/internal/capture"
+	"github.com/perisco-io/perisco/receiver/internal/leaktest"
 	"github.com/perisco-io/perisco/receiver/internal/stream"
 )
 
-func TestMain(m *testing.M) {
-	before := openFiles()
-	code := m.Run()
-	if code == 0 {
-		if err := goleak.Find(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-		if after := openFiles(); after > before+1 { // the runtime's epoll
-			fmt.Fprintf(os.Stderr, "%d files were open before the tests, %d are after them\n", before, after)
-			code = 1
-		}
-	}
-	os.Exit(code)
-}
-
-func openFiles() int {
-	files, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		panic(err)
-	}
-	return len(files)
-}
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 var (
 	clientV4 = netip.MustParseAddrPort("192.0.2.7:40001")

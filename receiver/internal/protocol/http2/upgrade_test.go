@@ -13,5 +13,5 @@ import (
 var _ protocol.Successor = (*http2.Protocol)(nil)
 
 func TestConversationsThatBeginInHTTP1(t *testing.T) {
-	protocoltest.Run(t, http1.New(httpconv.Options{}), "http2/upgrade", http2.New(httpconv.Options{}))
+	protocoltest.Run(t, http1.New(httpconv.Options{}), "http2/upgrade", protocoltest.With(http2.New(httpconv.Options{})))
 }

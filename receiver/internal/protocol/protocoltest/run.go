@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -63,24 +65,50 @@ func load(t testing.TB, name string) []file {
 	return all
 }
 
-// Run checks p against the conversations in testdata/name. Those that turn to
-// another protocol, or begin in one, need the others.
-func Run(t *testing.T, p protocol.Protocol, name string, others ...protocol.Protocol) {
-	ps := append([]protocol.Protocol{p}, others...)
+// An Option says what else Run has to know of a protocol.
+type Option func(*checker)
+
+// With adds protocols that conversations turn to, or begin in.
+func With(others ...protocol.Protocol) Option {
+	return func(c *checker) { c.protocols = append(c.protocols, others...) }
+}
+
+// Unmarked names attributes that an exchange may lack, and have a less specific
+// name for it, without being marked as truncated: what told them was no part of it.
+func Unmarked(attributes ...string) Option {
+	return func(c *checker) { c.unmarked = append(c.unmarked, attributes...) }
+}
+
+// Default says that an attribute has this value where what tells it was lost.
+func Default(attribute, value string) Option {
+	return func(c *checker) {
+		if c.defaults == nil {
+			c.defaults = make(map[string]string)
+		}
+		c.defaults[attribute] = strconv.Quote(value)
+	}
+}
+
+// Run checks p against the conversations in testdata/name.
+func Run(t *testing.T, p protocol.Protocol, name string, options ...Option) {
 	if *seed == 0 {
 		*seed = rand.Uint64()
 	}
 	t.Logf("seed %d", *seed)
 	for _, f := range load(t, name) {
 		t.Run(strings.TrimSuffix(filepath.Base(f.path), ".txtar"), func(t *testing.T) {
-			for side := stream.Client; side <= stream.Server; side++ {
-				c := checker{t: t, protocols: ps, file: f, side: side, random: rand.New(rand.NewPCG(*seed, uint64(side)))}
+			c := checker{t: t, protocols: []protocol.Protocol{p}, file: f}
+			for _, o := range options {
+				o(&c)
+			}
+			for c.side = stream.Client; c.side <= stream.Server; c.side++ {
+				c.random = rand.New(rand.NewPCG(*seed, uint64(c.side)))
 				c.golden()
 				c.cuts()
 				c.limits()
 				c.drops()
 			}
-			allocations(t, ps, f)
+			allocations(t, c.protocols, f)
 		})
 	}
 	if *update {
@@ -93,6 +121,9 @@ type checker struct {
 	t         *testing.T
 	protocols []protocol.Protocol
 	file
+	unmarked []string
+	defaults map[string]string // as they are shown
+
 	side   stream.Side
 	random *rand.Rand
 	whole  *result
@@ -218,7 +249,7 @@ func (c *checker) subset(r *result, how string, steps []step) {
 	var find func(i int, tried []bool) bool
 	find = func(i int, tried []bool) bool {
 		for w := range whole {
-			if tried[w] || !r.records[i].within(&whole[w]) {
+			if tried[w] || !c.within(&r.records[i], &whole[w]) {
 				continue
 			}
 			tried[w] = true
@@ -248,13 +279,25 @@ func (c *checker) subset(r *result, how string, steps []step) {
 }
 
 // within reports whether r can be what is left of w.
-func (r *record) within(w *record) bool {
-	if r.Start != w.Start || !strings.HasPrefix(w.trace, r.trace) || r.name != w.name && !r.Truncated {
+func (c *checker) within(r, w *record) bool {
+	if r.Start != w.Start || !strings.HasPrefix(w.trace, r.trace) {
 		return false
 	}
+	less := r.Truncated // r may be less specific than w
+	for k := range w.attributes {
+		if _, ok := r.attributes[k]; !ok && slices.Contains(c.unmarked, k) {
+			less = true
+		} else if !ok && !r.Truncated && r.Outcome == w.Outcome {
+			return false
+		}
+	}
+	if r.name != w.name && !less {
+		return false
+	}
+	// What makes it another kind of span may be among what was lost, too.
+	other := r.Truncated && r.name != w.name
 	for k, v := range r.attributes {
-		// What makes it another kind of span may be among what was lost, too.
-		if got, ok := w.attributes[k]; got != v && (ok || r.name == w.name) {
+		if got, ok := w.attributes[k]; got != v && (ok || !other) && v != c.defaults[k] {
 			return false
 		}
 	}
@@ -262,17 +305,11 @@ func (r *record) within(w *record) bool {
 	case exchange.Lost, exchange.Evicted:
 		return r.ErrorType == ""
 	case w.Outcome:
-		if r.ErrorType != w.ErrorType {
-			return false
-		}
+		return r.ErrorType == w.ErrorType
 	case exchange.Answered:
-		if !r.Truncated {
-			return false
-		}
-	default:
-		return false
+		return r.Truncated
 	}
-	return r.Truncated || len(r.attributes) == len(w.attributes)
+	return false
 }
 
 // quiet is a sink that only counts.
