@@ -104,24 +104,23 @@ func NewQueue[E Placed](max int, pool *sync.Pool, ep *exchange.Endpoint, emit fu
 // limit all that are open end as evicted, and the answers up to the next turn
 // are nobody's.
 func (q *Queue[E]) Open(b *stream.Buffer) (x E, err error) {
-	fresh := b.Turned() || q.table.Len() == 0 || q.hidden != nothing
+	fresh := q.table.Len() == 0 || q.hidden != nothing || b.Turned()
 	if err := q.Begin(b); err != nil {
 		return x, err
 	}
-	x, ok := q.table.Open(inOrder, b.Time())
+	x, ok := q.table.Open(inOrder, b.Time()) // Active is the same
 	if !ok {
 		q.endAll(exchange.Evicted, b.Latest())
 		q.doubt = true
 		x, _ = q.table.Open(inOrder, b.Time())
 	}
-	x.Base().Active = b.Time()
 	p := Place{number: q.sent, pos: b.Pos(), ack: b.Ack()}
 	*x.place() = p
 	if fresh {
 		q.first = p
 	}
 	q.sent++
-	q.ack = b.Ack()
+	q.ack = p.ack
 	q.Sending = x
 	return x, nil
 }
