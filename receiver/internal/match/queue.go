@@ -32,6 +32,20 @@ import (
 // can be followed no more (protocol.Abandoned). A client that begins to do so in the very
 // bytes that are lost is not found out: nothing in those that are left shows it.
 //
+// A protocol.Conn embeds a Queue, which gives it Live and Expire, and its
+// exchanges embed a Place. It
+//   - opens the exchange of a request with Open, before it consumes the first
+//     byte, and sets Sending to nil when the request is over; calls Begin in
+//     its place for a message that has no answer,
+//   - begins Server with Resume, and on an error of it forgets what it was in
+//     the middle of; ends Server with Said,
+//   - asks Due whose an answer is, before it consumes the first byte, and begins
+//     over if that moved the front of the buffer; sets Answering; ends the exchange with
+//     Drop at the buffer's time Past, and calls Completed,
+//   - sets Active of what is Sending or Answering after it has parsed,
+//   - calls LostClient and LostServer from Lost, and EndAll from Close and when
+//     the server's half has Ended.
+//
 // The zero value is not ready to use; see NewQueue. Not safe for concurrent use.
 type Queue[E Placed] struct {
 	// Sending is the exchange whose request the client is in the middle of, and

@@ -315,3 +315,51 @@ func TestAnAnswerThatWasLostIsNoTimeout(t *testing.T) {
 	p.conn.Expire(100, 100)
 	o.is(t, "CONNECT shop | CONNECT shop ok", "PING shop | PING lost truncated")
 }
+
+// lose is a hole of n bytes in what side sent.
+func (p *peers) lose(t *testing.T, side stream.Side, n int64) {
+	t.Helper()
+	b, peer, parse := &p.client, &p.server, p.conn.Client
+	if side == stream.Server {
+		b, peer, parse = peer, b, p.conn.Server
+	}
+	b.Feed(stream.Chunk{Missing: n, Ack: peer.End()})
+	if err := parse(b); !errors.Is(err, stream.ErrHole) {
+		t.Fatal(err)
+	}
+	b.Reset()
+	if err := p.conn.Lost(side, 1); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestALostCommandThatHasNoAnswerCostsNothing(t *testing.T) {
+	for _, pipelined := range []bool{false, true} {
+		var o told
+		p := newPeers(o.emit)
+		p.login(t, 0)
+		if pipelined {
+			p.ask(t, append(pack(0, ping), pack(0, ping)...))
+			p.answer(t, append(pack(1, ok), pack(1, ok)...))
+		}
+		p.lose(t, stream.Client, 9) // COM_STMT_CLOSE
+		p.ask(t, pack(0, ping))
+		p.server.Feed(stream.Chunk{Data: pack(1, ok), Ack: p.client.End()})
+		switch err := p.conn.Server(&p.server); {
+		case !pipelined && err != nil:
+			t.Fatal(err)
+		case pipelined && !errors.Is(err, protocol.ErrUnpaired): // it may have been another command
+			t.Fatal(err)
+		}
+		p.server.Reset()
+		p.ask(t, pack(0, "\x03SELECT 1"))
+		p.answer(t, pack(1, ok))
+		want := []string{"CONNECT shop | CONNECT shop ok"}
+		if pipelined {
+			want = append(want, "PING shop | PING ok", "PING shop | PING ok", "PING | PING lost truncated")
+		} else {
+			want = append(want, "PING | PING ok truncated")
+		}
+		o.is(t, append(want, "SELECT | SELECT ok truncated")...)
+	}
+}
