@@ -53,6 +53,9 @@ func (e *Engine) follow(f *flow, index int, conn protocol.Conn) {
 	if _, f.unbroken = e.Protocols[index].(protocol.Unbroken); f.unbroken {
 		e.Source.Whole(f.id)
 	}
+	if a, ok := conn.(protocol.Accountant); ok {
+		a.Account(e.lose)
+	}
 }
 
 // ask returns the most certain verdict, and which protocol gave it, about the

@@ -54,6 +54,7 @@ type Engine struct {
 	Settings
 	stats stats
 	emits []func(exchange.Exchange) // one for each of Protocols
+	lose  func(reason string, n uint64)
 
 	flows   map[capture.FlowID]*flow
 	recent  flow // ring of all flows: next is the latest to be active, prev the first to go
@@ -76,6 +77,7 @@ type waiting struct {
 func New(s Settings) *Engine {
 	e := &Engine{Settings: s, flows: make(map[capture.FlowID]*flow)}
 	e.recent.next, e.recent.prev = &e.recent, &e.recent
+	e.lose = e.stats.loseMany
 	e.stats.exchanges = make([]outcomes, len(s.Protocols))
 	e.stats.truncated = make([]atomic.Uint64, len(s.Protocols))
 	for i := range s.Protocols {

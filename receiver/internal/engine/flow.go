@@ -153,7 +153,7 @@ func (e *Engine) close(f *flow, why exchange.Outcome, at stream.Time) {
 
 // opened notes where the streams begin.
 func (f *flow) opened(ev *capture.Event) {
-	f.whole = true
+	f.whole, f.endpoint.Opened = true, true
 	if !ev.Sequenced {
 		return
 	}

@@ -117,7 +117,9 @@ func (e *Engine) Losses(yield func(reason string, n uint64)) {
 	}
 }
 
-func (s *stats) lose(reason string) {
+func (s *stats) lose(reason string) { s.loseMany(reason, 1) }
+
+func (s *stats) loseMany(reason string, n uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.losses == nil {
@@ -126,7 +128,7 @@ func (s *stats) lose(reason string) {
 	if _, ok := s.losses[reason]; !ok && len(s.losses) >= maxReasons {
 		reason = "other"
 	}
-	s.losses[reason]++
+	s.losses[reason] += n
 }
 
 // loseBy counts a loss by the text of an error.

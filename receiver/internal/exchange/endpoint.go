@@ -17,6 +17,9 @@ type Endpoint struct {
 	Local   netip.AddrPort // never IPv4-mapped; invalid where unknown
 	Peer    netip.AddrPort
 	Process Process // who last read or wrote
+	// Opened says that the connection was seen from its opening on, though bytes
+	// of it may have been missed.
+	Opened bool
 }
 
 // A Process is a process at a point in time. PID and Start together are

@@ -137,3 +137,12 @@ type Conn interface {
 	// Live returns how many exchanges are open, those that expired not counted.
 	Live() int
 }
+
+// An Accountant is a Conn that knows of losses which the engine cannot see:
+// requests of which nothing was captured, or what a bound made it forget.
+type Accountant interface {
+	Conn
+	// Account comes before all other calls. lose counts n losses by a reason, a
+	// token that begins with the protocol's name (http2_request_not_captured).
+	Account(lose func(reason string, n uint64))
+}

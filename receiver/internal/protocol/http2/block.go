@@ -143,15 +143,38 @@ func (h *half) next(p *[]byte, f *hpack.Field) (ok bool, err error) {
 // request reads the header block of a request, or trailers.
 func (c *conn) request(h *half, p []byte, at stream.Time) error {
 	id := h.block.stream
-	old, ok := c.calls.Find(uint64(id))
-	if ok {
-		old.seen(at)
+	first := id > c.ledger.last // RFC 9113 5.1.1
+	x, err := c.requestFields(h, p, at, first)
+	if first {
+		c.ledger.opened(id, x != nil)
 	}
-	fresh := !ok && id > c.last // RFC 9113 5.1.1
-	c.last = max(c.last, id)
-	fresh = fresh && !h.block.stale
-	var x *call
-	if fresh && h.whole {
+	switch {
+	case x == nil || err != nil:
+	case x.over: // it was answered before it was seen
+		x.sent = x.sent || h.block.ends
+		if x.broken != "" {
+			c.broke(x, x.broken, x.overAt)
+		} else {
+			c.finish(x, x.overAt)
+		}
+	case x.tunnel():
+		c.finish(x, at)
+	case uint64(id) > c.served:
+		c.broke(x, errorType(refusedStream), at)
+	}
+	return err
+}
+
+// requestFields reads the fields of a request. x is nil if it is trailers, or
+// if nothing of it is known, or not when it came.
+func (c *conn) requestFields(h *half, p []byte, at stream.Time, first bool) (x *call, err error) {
+	id := h.block.stream
+	if old, ok := c.calls.Find(uint64(id)); ok {
+		old.seen(at)
+		first = false
+	}
+	first = first && !h.block.stale
+	if first && h.whole {
 		x = c.open(id, h.block.start, at) // it cannot be trailers
 	}
 	missed := h.block.cut
@@ -162,7 +185,7 @@ func (c *conn) request(h *half, p []byte, at stream.Time) error {
 			if x != nil {
 				x.Truncated, x.unsure = true, true
 			}
-			return err
+			return x, err
 		}
 		if !ok {
 			break
@@ -170,27 +193,18 @@ func (c *conn) request(h *half, p []byte, at stream.Time) error {
 		switch {
 		case f.Unknown:
 			missed = true
-		case f.Name[0] == ':' && x == nil && fresh:
+		case f.Name[0] == ':' && x == nil && first:
 			x = c.open(id, h.block.start, at)
 			fallthrough
 		case x != nil && c.protocol.wanted.Has(f.Name):
 			x.requestField(f.Name, f.Value)
 		}
 	}
-	if x == nil {
-		return nil
+	if x != nil {
+		x.Whole = !missed
+		x.Truncated = x.Truncated || missed
 	}
-	x.Whole = !missed
-	x.Truncated = x.Truncated || missed
-	if x.over { // it was answered before it was seen
-		x.sent = x.sent || h.block.ends
-		if x.broken != "" {
-			c.broke(x, x.broken, x.overAt)
-		} else {
-			c.finish(x, x.overAt)
-		}
-	}
-	return nil
+	return x, nil
 }
 
 // response reads the header block of a response, interim or final, or trailers.
@@ -214,6 +228,9 @@ func (c *conn) response(h *half, p []byte, at stream.Time) error {
 		case !ok:
 			if x != nil && missed {
 				x.missed(status, interim, h.block.ends)
+			}
+			if x != nil && x.tunnel() {
+				c.finish(x, at)
 			}
 			return nil
 		case f.Unknown:

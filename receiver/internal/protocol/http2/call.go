@@ -129,6 +129,10 @@ func (x *call) judge() {
 	}
 }
 
+// tunnel reports whether x is answered by what follows on its stream being
+// another protocol (RFC 9113 8.5, RFC 8441 5), which may last for days.
+func (x *call) tunnel() bool { return x.Connect() && x.Status/100 == 2 }
+
 // settle completes what is known when x ends.
 func (x *call) settle() {
 	if x.sent && !x.blind[stream.Client] {
@@ -136,7 +140,7 @@ func (x *call) settle() {
 	}
 	switch x.Outcome {
 	case exchange.Answered:
-		if !x.blind[stream.Server] {
+		if !x.blind[stream.Server] && !x.tunnel() {
 			x.ResponseBody = x.size[stream.Server]
 		}
 	case exchange.Closed, exchange.Expired, exchange.Reset:

@@ -34,10 +34,14 @@ type conn struct {
 	// thread may be seen reading before another was seen writing. A client's ids
 	// only grow (RFC 9113 5.1.1), so the request can still come while the id
 	// is greater than all that came.
-	early  match.Table[*call]
-	latest uint32 // greatest id of early
-	last   uint32 // greatest id that the client used
-	whole  bool   // the client's preface was seen
+	early   match.Table[*call]
+	latest  uint32 // greatest id of early
+	dropped uint32 // greatest id of an answer that did not wait until its request came
+	ledger  ledger
+	// served is the greatest id that the server says it may look at. RFC 9113
+	// 6.8: what the client opened before it was told is not served.
+	served uint64
+	whole  bool // the client's preface was seen
 
 	client, server half
 }
@@ -84,6 +88,9 @@ func (c *conn) Client(b *stream.Buffer) error {
 	}
 	err := c.frames(h, b, stream.Client)
 	h.joining = false
+	if err != nil {
+		c.ledger.missed(b.End()) // the engine drops it
+	}
 	return err
 }
 
@@ -123,6 +130,7 @@ func (c *conn) Lost(side stream.Side, at stream.Time) error {
 	h.stream, h.ends = 0, false
 	c.doubt(side)
 	c.early.EndAll(exchange.Lost, at)
+	c.dropped = c.latest
 	return nil
 }
 
@@ -164,7 +172,11 @@ func (c *conn) Expire(before, at stream.Time) {
 func (c *conn) Close(why exchange.Outcome, at stream.Time) {
 	c.early.EndAll(why, at)
 	c.calls.EndAll(why, at)
+	c.ledger.close()
 }
+
+// Account implements protocol.Accountant.
+func (c *conn) Account(lose func(reason string, n uint64)) { c.ledger.lose = lose }
 
 // Live implements protocol.Conn.
 func (c *conn) Live() int { return c.calls.Live() }
@@ -186,6 +198,7 @@ func (c *conn) open(id uint32, start, active stream.Time) *call {
 		x.grpc, x.size, x.over, x.overAt, x.broken = e.grpc, e.size, e.over, e.overAt, e.broken
 		c.early.End(uint64(id), exchange.Answered, active)
 	}
+	x.unsure = id <= c.dropped
 	if c.early.Len() > 0 && id > c.latest {
 		c.early.EndAll(exchange.Lost, active)
 	}
@@ -198,7 +211,7 @@ func (c *conn) answering(id uint32, begun bool, at stream.Time) *call {
 	if x, ok := c.calls.Find(uint64(id)); ok {
 		return x
 	}
-	if id <= c.last || id&1 == 0 || c.endpoint.Side != stream.Client {
+	if id <= c.ledger.last || id&1 == 0 || c.endpoint.Side != stream.Client {
 		return nil
 	}
 	if x, ok := c.early.Find(uint64(id)); ok {
@@ -209,6 +222,7 @@ func (c *conn) answering(id uint32, begun bool, at stream.Time) *call {
 	}
 	x, ok := c.early.Open(uint64(id), at)
 	if !ok {
+		c.dropped = max(c.dropped, id)
 		return nil
 	}
 	x.reset(&c.protocol.options)

@@ -22,7 +22,7 @@ import (
 const (
 	data, headers, priority, rst, settings, push, ping, goAway, window, continuation = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
 
-	endStream, endHeaders, padded, hasPriority = 0x1, 0x4, 0x8, 0x20
+	ack, endStream, endHeaders, padded, hasPriority = 0x1, 0x1, 0x4, 0x8, 0x20
 
 	preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 )
@@ -83,11 +83,15 @@ type listener struct {
 	now  stream.Time
 	said []string // by the exchanges that ended
 	ends []exchange.Core
+	lost map[string]uint64 // counted, by reason
 }
 
 func newListener(p *http2.Protocol, side stream.Side) *listener {
-	l := &listener{now: 1000}
-	ep := &exchange.Endpoint{Side: side}
+	return listen(p, &exchange.Endpoint{Side: side, Opened: true})
+}
+
+func listen(p *http2.Protocol, ep *exchange.Endpoint) *listener {
+	l := &listener{now: 1000, lost: make(map[string]uint64)}
 	l.conn = p.NewConn(ep, func(x exchange.Exchange) {
 		c := *x.Base()
 		say := string(x.Summary(nil))
@@ -96,6 +100,7 @@ func newListener(p *http2.Protocol, side stream.Side) *listener {
 		}
 		l.said, l.ends = append(l.said, say), append(l.ends, c)
 	})
+	l.conn.(protocol.Accountant).Account(func(reason string, n uint64) { l.lost[reason] += n })
 	return l
 }
 

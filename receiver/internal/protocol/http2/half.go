@@ -20,16 +20,25 @@ func (c *conn) frames(h *half, b *stream.Buffer, side stream.Side) error {
 		if !c.aligned(b, side) {
 			b.Reset()
 			c.doubt(side)
+			if side == stream.Client {
+				c.ledger.missed(b.Pos())
+			}
 			if h.skipped++; h.skipped > maxSkipped {
 				return errAstray
 			}
 			return nil
 		}
 		h.stage, h.skipped = inFrames, 0
+		if side == stream.Client {
+			c.ledger.missed(b.Pos())
+		}
 	}
 	for {
 		if h.stream != 0 && !c.arrived(h, b, side) {
 			return nil
+		}
+		if side == stream.Client {
+			c.ledger.at = b.Pos()
 		}
 		p, err := b.Peek(headLen)
 		if err != nil {
@@ -39,6 +48,7 @@ func (c *conn) frames(h *half, b *stream.Buffer, side stream.Side) error {
 		if !f.valid(side) || (f.kind == continuation) != (h.block.stream != 0) || h.block.stream != 0 && f.stream != h.block.stream {
 			return errFrame
 		}
+		c.ledger.seen(f)
 		switch f.kind {
 		case data:
 			err = c.data(h, b, f, side)
@@ -177,6 +187,9 @@ func (c *conn) goAway(b *stream.Buffer, f frame, side stream.Side) error {
 		code := binary.BigEndian.Uint32(p[headLen+4:])
 		if code == 0 {
 			code = refusedStream // 8.7: says the same of one stream
+		}
+		if c.server.whole { // else it may be no frame at all
+			c.served = min(c.served, last)
 		}
 		for more := true; more; {
 			more = false

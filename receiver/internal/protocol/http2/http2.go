@@ -13,6 +13,7 @@
 package http2
 
 import (
+	"math"
 	"sync"
 
 	"github.com/perisco-io/perisco/receiver/internal/exchange"
@@ -37,9 +38,9 @@ type Protocol struct {
 }
 
 var (
-	_ protocol.Unbroken = (*Protocol)(nil)
-	_ protocol.Conn     = (*conn)(nil)
-	_ exchange.Exchange = (*call)(nil)
+	_ protocol.Unbroken   = (*Protocol)(nil)
+	_ protocol.Accountant = (*conn)(nil)
+	_ exchange.Exchange   = (*call)(nil)
 )
 
 // New returns the protocol with options that are valid.
@@ -91,6 +92,8 @@ func (p *Protocol) newConn(ep *exchange.Endpoint, emit func(exchange.Exchange)) 
 		endpoint: ep,
 		calls:    match.New[*call](maxOpen, &p.calls, ep, hand),
 		early:    match.New[*call](maxEarly, &p.calls, ep, func(exchange.Exchange) {}),
+		served:   math.MaxUint32,
+		ledger:   ledger{known: ep.Opened, lose: func(string, uint64) {}},
 	}
 }
 
@@ -114,7 +117,7 @@ func (p *Protocol) Upgraded(token string, request exchange.Exchange, ep *exchang
 	} else {
 		x.blind[stream.Client] = true
 	}
-	c.last = 1
+	c.ledger.opened(1, true)
 	c.whole = true
 	c.server.stage, c.server.whole = inFrames, true
 	return c

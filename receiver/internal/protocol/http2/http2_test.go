@@ -12,6 +12,11 @@ func TestConversations(t *testing.T) {
 	protocoltest.Run(t, http2.New(httpconv.Options{}), "http2")
 }
 
+func TestRequestsThatAreLostAreCounted(t *testing.T) {
+	protocoltest.Accounts(t, http2.New(httpconv.Options{}), "http2", "http2_request_not_captured",
+		"nghttp-head", "nghttp-nginx", "nghttpd-post", "nghttpd-push") // nghttp leaves the first ids out
+}
+
 func FuzzConversation(f *testing.F) {
 	protocoltest.Fuzz(f, http2.New(httpconv.Options{}), "http2")
 }

@@ -110,6 +110,32 @@ func TestFramesOfAllKinds(t *testing.T) {
 			want: []string{"GET /5 REFUSED_STREAM", "GET /7 REFUSED_STREAM", "GET /3 200", "GET /1 200"},
 		},
 		{
+			name: "a server that says twice that it goes away",
+			say: func(c, s *speaker) {
+				c.headers(1, true, get("/1")...)
+				s.frame(goAway, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0)
+				s.frame(goAway, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0)
+				s.headers(1, true, ":status: 200")
+			},
+			want: []string{"GET /1 200"},
+		},
+		{
+			name: "tunnels are answered when they begin",
+			say: func(c, s *speaker) {
+				c.headers(1, false, ":method: CONNECT", ":authority: books:80")
+				c.headers(3, false, ":method: CONNECT", ":protocol: websocket", ":scheme: http", ":path: /chat", ":authority: books")
+				c.headers(5, false, ":method: CONNECT", ":authority: nowhere:80")
+				s.headers(1, false, ":status: 200")
+				s.headers(3, false, ":status: 200")
+				s.headers(5, false, ":status: 502")
+				s.frame(data, 0, 1, make([]byte, 100)...)
+				s.frame(rst, 0, 1, 0, 0, 0, 8)
+				s.frame(data, endStream, 3, make([]byte, 100)...)
+				s.frame(data, endStream, 5, make([]byte, 100)...)
+			},
+			want: []string{"CONNECT 200", "CONNECT /chat 200", "CONNECT 502"},
+		},
+		{
 			name: "an answer before the end of the request",
 			say: func(c, s *speaker) {
 				c.headers(1, false, ":method: POST", ":scheme: http", ":path: /up")
@@ -178,6 +204,32 @@ func TestAnAnswerWaitsForARequestThatIsReportedLater(t *testing.T) {
 	l.must(t, stream.Server, s.take())
 	l.conn.Close(exchange.Closed, l.now)
 	l.expect(t, "GET /3 404", "GET /1 200", "GET /9 200")
+}
+
+func TestARequestBehindGOAWAYIsRefused(t *testing.T) {
+	l, c, s := begin(t, p, stream.Server)
+	c.headers(1, true, get("/1")...)
+	l.must(t, stream.Client, c.take())
+	s.frame(goAway, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0)
+	l.must(t, stream.Server, s.take())
+	c.headers(3, true, get("/3")...)
+	l.must(t, stream.Client, c.take())
+	s.headers(1, true, ":status: 200")
+	l.must(t, stream.Server, s.take())
+	l.expect(t, "GET /3 REFUSED_STREAM", "GET /1 200")
+}
+
+func TestAnAnswerThatIsLostBeforeItsRequestIsReportedIsNoError(t *testing.T) {
+	l, c, s := begin(t, p, stream.Client)
+	c.headers(1, true, get("/1")...)
+	request := c.take()
+	s.headers(1, true, ":status: 200")
+	l.must(t, stream.Server, s.take())
+	s.frame(ping, 0, 0, make([]byte, 8)...)
+	l.miss(stream.Server, s)
+	l.must(t, stream.Client, request)
+	l.conn.Close(exchange.Closed, l.now)
+	l.expect(t, "GET /1 lost truncated")
 }
 
 func TestDATAThatIsLostInsideItsFrameCostsNothing(t *testing.T) {

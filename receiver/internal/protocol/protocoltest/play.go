@@ -112,6 +112,7 @@ type result struct {
 	records []record
 	counted string // reasons for losses, and for ignoring the connection
 	lossy   bool   // some are for losses
+	reasons map[string]uint64
 }
 
 // Process, Tick and Emit implement engine.Sink.
@@ -194,7 +195,11 @@ func playOnce(ps []protocol.Protocol, steps []step, side stream.Side, joined boo
 		return nil, fmt.Errorf("%d exchanges counted, %d emitted", total, len(r.records))
 	}
 	var counted []string
-	add := func(reason string, n uint64) { counted = append(counted, fmt.Sprintf("%s=%d", reason, n)) }
+	r.reasons = make(map[string]uint64)
+	add := func(reason string, n uint64) {
+		counted = append(counted, fmt.Sprintf("%s=%d", reason, n))
+		r.reasons[reason] += n
+	}
 	e.Losses(add)
 	r.lossy = len(counted) > 0
 	e.Ignored(add)
