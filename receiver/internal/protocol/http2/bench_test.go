@@ -85,10 +85,10 @@ var loops = []struct {
 		c.headers(1, false, ":method: POST", ":scheme: http", ":path: /shop.Cart/Add", ":authority: cart:8080",
 			"content-type: application/grpc", "user-agent: grpc-go/1.83.0", "te: trailers",
 			"traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
-		c.frame(data, endStream, 1, make([]byte, 5+60)...)
+		c.frame(data, endStream, 1, message(60)...)
 		s.frame(window, 0, 0, 0, 0, 0, 65)
 		s.headers(1, false, ":status: 200", "content-type: application/grpc")
-		s.frame(data, 0, 1, make([]byte, 5+90)...)
+		s.frame(data, 0, 1, message(90)...)
 		s.headers(1, true, "grpc-status: 0", "grpc-message: ")
 	}},
 	{"get", func(c, s *speaker) {
@@ -100,6 +100,9 @@ var loops = []struct {
 		s.frame(data, endStream, 1, make([]byte, 3000)...)
 	}},
 }
+
+// message returns one of gRPC.
+func message(n byte) []byte { return append([]byte{0, 0, 0, 0, n}, make([]byte, n)...) }
 
 func TestSteadyStateAllocatesNothing(t *testing.T) {
 	if raceEnabled {

@@ -14,7 +14,8 @@ const version = "2"
 // A call is a request and its response: a stream.
 type call struct {
 	httpconv.Exchange
-	grpc grpcStatus
+	grpc     grpcStatus
+	messages [2]messages // by side; of gRPC
 
 	sent bool // the request was seen to its end
 	// unsure says that bytes were lost that may have ended the stream.

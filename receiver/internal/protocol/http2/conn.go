@@ -67,6 +67,8 @@ type half struct {
 	block   block
 	stream  uint32 // whose DATA is arriving, 0 if nobody's
 	ends    bool   // it is the last of its stream
+	left    int64  // bytes of it in which messages are looked for
+	padding int64  // bytes behind those
 }
 
 // Client implements protocol.Conn.
@@ -127,7 +129,7 @@ func (c *conn) Lost(side stream.Side, at stream.Time) error {
 	}
 	h.fields.Forget()
 	h.stage, h.whole = astray, false
-	h.stream, h.ends = 0, false
+	h.stream, h.ends, h.left, h.padding = 0, false, 0, 0
 	c.doubt(side)
 	c.early.EndAll(exchange.Lost, at)
 	c.dropped = c.latest
@@ -195,6 +197,7 @@ func (c *conn) open(id uint32, start, active stream.Time) *call {
 	x.reset(&c.protocol.options)
 	if e, ok := c.early.Find(uint64(id)); ok {
 		x.Swap(&e.Exchange)
+		x.messages = e.messages
 		x.grpc, x.size, x.over, x.overAt, x.broken = e.grpc, e.size, e.over, e.overAt, e.broken
 		c.early.End(uint64(id), exchange.Answered, active)
 	}

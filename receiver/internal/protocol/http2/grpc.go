@@ -141,9 +141,11 @@ func (x *call) rpcSummary(dst []byte) []byte {
 	dst = append(dst, ' ')
 	switch {
 	case x.grpc.known && x.Outcome == exchange.Answered:
-		return append(dst, codes[x.grpc.code]...)
+		dst = append(dst, codes[x.grpc.code]...)
 	case x.ErrorType != "":
-		return append(dst, x.ErrorType...)
+		dst = append(dst, x.ErrorType...)
+	default:
+		dst = append(dst, x.Outcome.String()...)
 	}
-	return append(dst, x.Outcome.String()...)
+	return x.appendMessages(dst)
 }

@@ -77,7 +77,7 @@ func wait(err error) error {
 
 // data skips a frame of DATA. RFC 9113 6.1.
 func (c *conn) data(h *half, b *stream.Buffer, f frame, side stream.Side) error {
-	size := int64(f.length)
+	head, size, padding := int64(headLen), int64(f.length), int64(0)
 	blind := false
 	if f.flags&padded != 0 {
 		p, err := b.Peek(headLen + 1)
@@ -85,7 +85,9 @@ func (c *conn) data(h *half, b *stream.Buffer, f frame, side stream.Side) error 
 		case err == nil && int(p[headLen]) >= f.length:
 			return errFrame
 		case err == nil:
-			size -= 1 + int64(p[headLen])
+			head++
+			padding = int64(p[headLen])
+			size -= 1 + padding
 		case err == stream.ErrHole:
 			blind = true
 		default:
@@ -96,8 +98,14 @@ func (c *conn) data(h *half, b *stream.Buffer, f frame, side stream.Side) error 
 		x.seen(b.Latest())
 		x.size[side] += size
 		x.blind[side] = x.blind[side] || blind
+		if size > 0 && x.countable(side) {
+			h.left, h.padding = size, padding
+			b.Discard(head)
+		}
 	}
-	b.Discard(int64(headLen + f.length))
+	if h.left == 0 {
+		b.Discard(int64(headLen + f.length))
+	}
 	h.stream, h.ends = f.stream, f.flags&endStream != 0
 	return nil
 }
@@ -113,7 +121,7 @@ func (c *conn) sending(id uint32, side stream.Side, at stream.Time) *call {
 
 // arrived reports whether the DATA that is being skipped has come to its end.
 func (c *conn) arrived(h *half, b *stream.Buffer, side stream.Side) bool {
-	if b.Owed() > 0 {
+	if !c.walk(h, b, side) {
 		if x := c.sending(h.stream, side, b.Latest()); x != nil {
 			x.seen(b.Latest())
 		}

@@ -1,10 +1,10 @@
 // Package http2 follows HTTP/2 connections in clear text (RFC 9113), and the
 // gRPC calls among what they carry.
 //
-// Frames are read one by one. DATA is skipped by its length and never looked
-// at; header blocks are decoded in the order in which they were sent, whether
-// anybody wants them or not, because each may change the table that the next
-// refers to. A stream's id pairs its request with its response, so that a loss
+// Frames are read one by one. DATA is skipped by its length and not looked at,
+// but for the prefixes of gRPC's messages; header blocks are decoded in the
+// order in which they were sent, whether anybody wants them or not, because each
+// may change the table that the next refers to. A stream's id pairs its request with its response, so that a loss
 // costs what was lost and no more: what needs the lost bytes is absent, and its
 // exchange is marked.
 //
