@@ -87,6 +87,7 @@ rec nghttp-upgrade "nghttp $nghttp2 and $apache: HTTP/1.1 that turns to HTTP/2, 
 rec apache-m10 "h2load and $apache: forty requests, ten at a time." 18084 -- h2load -n40 -c1 -m10 "$U/books/7" "$U/missing"
 rec go-kinds "$gov net/http on both sides: many kinds, three times, with a long token." 18086 -- "$work/peer" http $A
 rec go-large-head "$gov net/http on both sides: heads of 40 kB." 18086 -- "$work/peer" large-head $A
+rec go-large-cookie "$gov net/http on both sides: a cookie of 64 KiB, in one frame." 18086 -- "$work/peer" large-cookie $A
 rec go-cancel "$gov net/http on both sides: a request that is given up, and one that fails." 18086 -- "$work/peer" cancel $A
 rec go-upload "$gov net/http on both sides: 200 kB up and down, and 200 kB that are not read." 18086 -- "$work/peer" upload $A
 rec go-connect "$gov net/http on both sides: content types of Connect and gRPC-Web, which are no gRPC." 18086 -- "$work/peer" connect $A

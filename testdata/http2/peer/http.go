@@ -110,6 +110,20 @@ func largeHead(addr string) error {
 	return nil
 }
 
+// largeCookie sends a cookie of 64 KiB, twice.
+func largeCookie(addr string) error {
+	c := client()
+	for range 2 {
+		r, err := http.NewRequest("GET", "http://"+addr+"/status/200?after="+strings.Repeat("a:%40@", 60), nil)
+		r.Header.Set("Cookie", "large="+strings.Repeat("<", 64<<10))
+		r.Header.Set("User-Agent", "large/1")
+		if err := do(c, r, err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // cancel gives up one of two requests.
 func cancel(addr string) error {
 	c := client()

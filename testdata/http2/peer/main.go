@@ -14,7 +14,7 @@ func main() {
 	}
 	run := map[string]func(string) error{
 		"serve-http": serveHTTP, "serve-grpc": serveGRPC,
-		"http": speakHTTP, "large-head": largeHead, "cancel": cancel, "connect": connect, "upload": upload,
+		"http": speakHTTP, "large-head": largeHead, "large-cookie": largeCookie, "cancel": cancel, "connect": connect, "upload": upload,
 		"grpc": speakGRPC, "grpc-streams": streamGRPC, "grpc-fails": failGRPC, "grpc-many": manyGRPC,
 	}[os.Args[1]]
 	if err := run(os.Args[2]); err != nil {

@@ -28,16 +28,20 @@ var (
 // conn follows one connection.
 type conn struct {
 	protocol *Protocol
-	endpoint *exchange.Endpoint
 	calls    match.Table[*call] // by stream
-	// early are answers whose requests were not reported yet: at a client one
-	// thread may be seen reading before another was seen writing. A client's ids
+	// early are answers whose requests were not read yet: at a client one thread
+	// may be seen reading before another was seen writing; and what is missing of
+	// a request may be known to be lost only when more comes. A client's ids
 	// only grow (RFC 9113 5.1.1), so the request can still come while the id
 	// is greater than all that came.
 	early   match.Table[*call]
 	latest  uint32 // greatest id of early
 	dropped uint32 // greatest id of an answer that did not wait until its request came
 	ledger  ledger
+	now     stream.Time // of the latest bytes
+	// doubtful is until when the server said what nobody read: the answer to a
+	// request that had begun by then may have been there.
+	doubtful stream.Time
 	// served is the greatest id that the server says it may look at. RFC 9113
 	// 6.8: what the client opened before it was told is not served.
 	served uint64
@@ -74,6 +78,7 @@ type half struct {
 // Client implements protocol.Conn.
 func (c *conn) Client(b *stream.Buffer) error {
 	h := &c.client
+	c.now = max(c.now, b.Latest())
 	if h.stage == atOpening {
 		p, err := b.Peek(len(preface))
 		switch {
@@ -99,6 +104,7 @@ func (c *conn) Client(b *stream.Buffer) error {
 // Server implements protocol.Conn.
 func (c *conn) Server(b *stream.Buffer) error {
 	h := &c.server
+	c.now = max(c.now, b.Latest())
 	if h.stage == atOpening {
 		switch {
 		case len(b.Bytes()) == 0 && !b.Truncated():
@@ -130,6 +136,7 @@ func (c *conn) Lost(side stream.Side, at stream.Time) error {
 	h.fields.Forget()
 	h.stage, h.whole = astray, false
 	h.stream, h.ends, h.left, h.padding = 0, false, 0, 0
+	c.now = max(c.now, at)
 	c.doubt(side)
 	c.early.EndAll(exchange.Lost, at)
 	c.dropped = c.latest
@@ -139,6 +146,9 @@ func (c *conn) Lost(side stream.Side, at stream.Time) error {
 // doubt notes that bytes of side went by unread that may have belonged to any
 // of the streams that are open.
 func (c *conn) doubt(side stream.Side) {
+	if side == stream.Server {
+		c.doubtful = c.now
+	}
 	for x := range c.calls.All() {
 		x.unsure = true
 		// What is over cannot be lost, nor can what has not begun in part: an
@@ -197,11 +207,11 @@ func (c *conn) open(id uint32, start, active stream.Time) *call {
 	x.reset(&c.protocol.options)
 	if e, ok := c.early.Find(uint64(id)); ok {
 		x.Swap(&e.Exchange)
-		x.messages = e.messages
+		x.messages, x.blind, x.Truncated = e.messages, e.blind, e.Truncated
 		x.grpc, x.size, x.over, x.overAt, x.broken = e.grpc, e.size, e.over, e.overAt, e.broken
 		c.early.End(uint64(id), exchange.Answered, active)
 	}
-	x.unsure = id <= c.dropped
+	x.unsure = id <= c.dropped || start <= c.doubtful
 	if c.early.Len() > 0 && id > c.latest {
 		c.early.EndAll(exchange.Lost, active)
 	}
@@ -214,7 +224,7 @@ func (c *conn) answering(id uint32, begun bool, at stream.Time) *call {
 	if x, ok := c.calls.Find(uint64(id)); ok {
 		return x
 	}
-	if id <= c.ledger.last || id&1 == 0 || c.endpoint.Side != stream.Client {
+	if id <= c.ledger.last || id&1 == 0 {
 		return nil
 	}
 	if x, ok := c.early.Find(uint64(id)); ok {

@@ -89,7 +89,6 @@ func (p *Protocol) newConn(ep *exchange.Endpoint, emit func(exchange.Exchange)) 
 	}
 	return &conn{
 		protocol: p,
-		endpoint: ep,
 		calls:    match.New[*call](maxOpen, &p.calls, ep, hand),
 		early:    match.New[*call](maxEarly, &p.calls, ep, func(exchange.Exchange) {}),
 		served:   math.MaxUint32,

@@ -3,6 +3,7 @@ package http2_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -71,5 +72,30 @@ func TestLossesCostWhatWasLost(t *testing.T) {
 			t.Errorf("%v: %d told and %d counted as lost, of %d", side, len(l.ends), counted, requests)
 		}
 		t.Logf("%v: %d whole, %d not, of %d", side, whole, lost, requests)
+	}
+}
+
+func TestWhatIsMissingOfARequestMayBeKnownToBeLostAfterItsAnswer(t *testing.T) {
+	for _, lost := range []bool{false, true} { // the answer, too
+		l, c, s := begin(t, p, stream.Server)
+		c.headers(1, true, append(get("/1"), "x-large: "+strings.Repeat("<", 1000))...)
+		request := c.take()
+		l.must(t, stream.Client, request[:500:500])
+		s.headers(1, true, ":status: 200")
+		want := "GET /1 200 truncated"
+		if lost {
+			l.miss(stream.Server, s)
+			want = "GET /1 lost truncated"
+		}
+		l.must(t, stream.Server, s.take())
+		c.headers(3, true, get("/3")...)
+		_ = l.hear(stream.Client, nil, int64(len(request)-500))
+		l.must(t, stream.Client, c.take())
+		s.headers(3, true, ":status: 404")
+		l.must(t, stream.Server, s.take())
+		l.conn.Close(exchange.Closed, l.now)
+		if !slices.Contains(l.said, want) || len(l.said) != 2 {
+			t.Errorf("said %q, want %q and another", l.said, want)
+		}
 	}
 }
