@@ -26,7 +26,7 @@ func (c *collector) uncaptured(t testing.TB) (requests int) {
 
 func TestEveryRequestIsToldOrCountedHoweverMuchIsLost(t *testing.T) {
 	const connections, streams, calm, storm = 4, 50, 80, 12000
-	collector, nghttpd := startCollector(t, cramped), startNghttpd(t)
+	collector, nghttpd := startCollector(t, cramped), startNghttpd(t, 13)
 	load := startHTTP2Load(t, connections, streams)
 	made := 0
 	ask := func(n int, p plan) {
@@ -62,7 +62,7 @@ func TestEveryRequestIsToldOrCountedHoweverMuchIsLost(t *testing.T) {
 // are a bound, which is not passed however much is lost.
 func TestNoMoreRequestsAreToldOrCountedThanThereWere(t *testing.T) {
 	const connections, streams, n = 8, 100, 8000
-	collector, nghttpd := startCollector(t, cramped), startNghttpd(t)
+	collector, nghttpd := startCollector(t, cramped), startNghttpd(t, 13)
 	uris, _ := pagesOf("n", n/connections)
 	pid := h2load(t, nghttpd, connections, streams, uris)
 	collector.settle(t)

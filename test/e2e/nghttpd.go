@@ -10,14 +10,14 @@ import (
 
 // startNghttpd starts the server of nghttp2. It has /page, of some bytes, and
 // /style, which is empty.
-func startNghttpd(t testing.TB, page int) *site {
+func startNghttpd(t testing.TB, page int, args ...string) *site {
 	t.Helper()
 	dir := tempDir(t)
 	writeFile(t, filepath.Join(dir, "page"), make([]byte, page))
 	writeFile(t, filepath.Join(dir, "style"), nil)
 	s := site{host: "127.0.0.1", port: freePort(t), service: "nghttpd"}
-	return startSite(t, s, exec.Command(program(t, "nghttpd"),
-		"--no-tls", "--address", s.host, "--htdocs", dir, strconv.Itoa(s.port)))
+	args = append(args, "--no-tls", "--address", s.host, "--htdocs", dir, strconv.Itoa(s.port))
+	return startSite(t, s, exec.Command(program(t, "nghttpd"), args...))
 }
 
 // pagesOf returns n different URIs of an nghttpd, of which every third is not

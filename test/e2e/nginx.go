@@ -24,7 +24,7 @@ http {
     access_log {{.Dir}}/access.log exact;
     sendfile {{if .Sendfile}}on{{else}}off{{end}};
     tcp_nopush on;
-    keepalive_requests 1000000;
+    keepalive_requests {{or .Requests 1000000}};
     keepalive_timeout 600;
     client_body_temp_path {{.Dir}}/bodies;
     proxy_temp_path {{.Dir}}/proxied;
@@ -54,6 +54,9 @@ http {
         location /denied/ { deny all; }
         location /broken/ { return 500 "broken\n"; }
         location /dav/    { dav_methods PUT DELETE; }
+{{- if .Shop}}
+        location /shop.   { grpc_pass grpc://{{.Shop}}; }
+{{- end}}
 {{- if .Upstream}}
         location /once/   { rewrite ^/once(/.*) $1 break; proxy_pass http://{{.Upstream}}; }
         location /kept/   {
@@ -78,7 +81,9 @@ type nginx struct {
 type nginxSetup struct {
 	Sendfile bool
 	Upstream string // address that /once/ and /kept/ are passed on to; empty: none
+	Shop     string // address that calls of gRPC are passed on to; empty: none
 	HTTP2    bool   // with prior knowledge, and nothing else
+	Requests int    // that a connection may bring; 0: any number
 }
 
 // startNginx starts an nginx with two workers. It has /dav/old<i> to delete,

@@ -19,6 +19,7 @@ var packages = map[string]string{
 	"curl":     "curl",
 	"h2load":   "nghttp2-client",
 	"mariadbd": "mariadb-server-core mariadb-client-core",
+	"nghttp":   "nghttp2-client",
 	"nghttpd":  "nghttp2-server",
 	"nginx":    "nginx-light",
 	"node":     "nodejs",

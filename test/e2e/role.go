@@ -74,6 +74,21 @@ func serve(args []string) error {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/answer/{status}/{body}/", answer)
+	mux.HandleFunc("/hints", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Link", "</style>; rel=preload")
+		w.WriteHeader(http.StatusEarlyHints)
+		_, _ = io.WriteString(w, "here it is\n")
+	})
+	mux.HandleFunc("/trailers", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Trailer", "X-Sum")
+		_, _ = io.WriteString(w, "some text\n")
+		w.Header().Set("X-Sum", "1")
+	})
+	mux.HandleFunc("/abort", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "only this much")
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	})
 	mux.HandleFunc("/silence", func(_ http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
 		panic(http.ErrAbortHandler)
