@@ -96,68 +96,78 @@ func moved(verb, what string) string {
 
 func init() {
 	for _, long := range longWrites {
+		move := func(c, s *end) { within(func() { long.send(c) }, func() { long.receive(s) }) }
 		register(long.name, script{do: func(c, s *end) {
 			c.write(10)
 			s.read(10)
 			pause()
-			for range 2 {
-				within(func() { long.send(c) }, func() { long.receive(s) })
-				pause()
-			}
+			move(c, s)
+			pause()
+			move(c, s)
 		}})
 	}
 }
 
 func TestLongReadsAndWritesAreCopiedWholeWhereThatIsWanted(t *testing.T) {
 	forEachBackend(t, func(t *testing.T, b backend) {
-		src := openKernel(t, Options{}, b)
+		src := openKernel(t, Options{RingBytes: 16 << 20}, b)
 		for _, long := range longWrites {
 			t.Run(long.name, func(t *testing.T) {
-				p := cast(t, long.name)
-				p.play()
-				p.see(src, func(w *watch) bool { return len(w.events) == 4 })
-				seen := len(p.w.events)
-				for _, want := range []string{long.partial, long.whole} {
-					p.play()
-					each := 1 + strings.Count(want, "\n")
-					w := p.see(src, func(w *watch) bool { return len(w.events) >= seen+2*each })
-					needWhole(t, src)
-					if got, want := w.lately(seen), lines(moved("client sent", want), moved("server got", want)); got != want {
+				want := lines("client sent 10", moved("client sent", long.partial), moved("client sent", long.whole),
+					"server got 10", moved("server got", long.partial), moved("server got", long.whole))
+				for range 3 {
+					w, left := playLong(t, src, long.name)
+					if left > 0 {
+						t.Logf("%d runs of programs were left out; again", left)
+						continue
+					}
+					if got := w.data(); got != want {
 						t.Errorf("saw:\n%s\nwant:\n%s", got, want)
 					}
-					checkRecords(t, w.events[seen:])
-					seen = len(w.events)
-					src.Whole(p.client)
-					src.Whole(p.server)
+					checkCalls(t, w.events, 3)
+					return
 				}
-				p.play()
+				t.Skip("runs of programs were left out, and counted, again and again")
 			})
 		}
 	})
 }
 
-// lately is data of what came behind the first n events, each of which is a line.
-func (w *watch) lately(n int) string {
-	late := *w
-	late.lines = w.lines[n:]
-	return late.data()
+// playLong plays a script of longWrites, the last part of which is wanted
+// whole, and returns how many runs of programs were left out.
+func playLong(t *testing.T, src Source, name string) (w *watch, left uint64) {
+	t.Helper()
+	before := losses(src)["recursion"]
+	p := cast(t, name)
+	p.play()
+	p.see(src, func(w *watch) bool { return len(w.events) >= 4 })
+	p.play()
+	src.Whole(p.client)
+	src.Whole(p.server)
+	p.play()
+	return p.see(src, (*watch).over), losses(src)["recursion"] - before
 }
 
-// checkRecords checks what the events of one read and one write have in common.
-func checkRecords(t *testing.T, events []Event) {
+// checkCalls checks that each end is told of n calls, and that the events of
+// one have in common what they must.
+func checkCalls(t *testing.T, events []Event, n int) {
 	t.Helper()
-	first := map[FlowID]Event{}
+	calls, first := map[FlowID]int{}, map[FlowID]Event{}
 	for _, e := range events {
-		f, ok := first[e.Flow]
-		if !ok {
+		if e.Kind != Data {
+			continue
+		}
+		if !e.Continued {
+			calls[e.Flow]++
 			first[e.Flow] = e
-			f = e
 		}
-		if e.Continued != ok {
-			t.Errorf("at %d: continued is %t", e.Seq-f.Seq, e.Continued)
+		if f := first[e.Flow]; e.Ack != f.Ack || e.Time != f.Time || e.PID != f.PID || e.Start != f.Start {
+			t.Errorf("an event at %d, %d is not of the same call as the first, at %d, %d", e.Seq, e.Time, f.Seq, f.Time)
 		}
-		if e.Ack != f.Ack || e.Time != f.Time || e.PID != f.PID || e.Start != f.Start {
-			t.Errorf("at %d: %+v is not of the same call as %+v", e.Seq-f.Seq, e, f)
+	}
+	for flow, got := range calls {
+		if got != n {
+			t.Errorf("flow %d: told of %d calls, want %d", flow, got, n)
 		}
 	}
 }
@@ -234,7 +244,9 @@ func TestWhatIsSkippedOfALongWriteIsNotCopiedAndTheRestIs(t *testing.T) {
 }
 
 var crowding = register("a write that would fill half of the ring", script{do: func(c, s *end) {
-	within(func() { c.write(100 << 10) }, func() { s.readAll(100 << 10) })
+	must(unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 200<<10)) // all is written before it is read
+	c.write(100 << 10)
+	s.readAll(100 << 10)
 	pause()
 	c.close()
 	s.close()
