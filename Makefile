@@ -14,10 +14,10 @@ AS_ROOT := $(if $(filter-out 0,$(shell id -u)),-exec "sudo -E")
 SOURCES := go.mod go.sum processor/go.mod processor/go.sum $(shell find bpf receiver processor -name '*.go' ! -name '*_test.go' -o -name '*.o')
 
 .DELETE_ON_ERROR:
-.PHONY: help setup run bookstore test test-vm collector quickstart generate lint fuzz bench record clean
+.PHONY: help setup run bookstore test test-vm k8s-check collector quickstart generate lint fuzz bench record clean
 
 help:
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-10s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## install what is missing on a Debian machine: compilers for BPF, servers and clients for the tests, qemu
 	@internal/tools/setup
@@ -36,6 +36,9 @@ test: collector ## build the collector and run all tests, end to end ones too (a
 
 test-vm: ## run the tests of the capture in virtual machines, with Debian's kernels from 5.10 to the newest
 	internal/tools/vm/test $(VM_TESTS)
+
+k8s-check: collector ## test what examples/kubernetes ships with a real API server, and exchanges between pods (as root; builds it once, in some minutes)
+	cd test/kubernetes && binaries=$$(../../internal/tools/k8s/build) && PERISCO_KUBERNETES=$$binaries go test -count=1 -v $(AS_ROOT) ./...
 
 collector: _build/otelcol-perisco ## build _build/otelcol-perisco, the distribution for production
 

@@ -31,6 +31,7 @@ type manifests struct {
 	configs     map[string]*corev1.ConfigMap
 	roles       map[string]*rbacv1.ClusterRole
 	bindings    map[string]*rbacv1.ClusterRoleBinding
+	secrets     map[string]*corev1.Secret
 	services    map[string]*corev1.Service
 	daemonSets  map[string]*appsv1.DaemonSet
 	deployments map[string]*appsv1.Deployment
@@ -50,6 +51,7 @@ func render(t *testing.T, overlay string) manifests {
 		configs:     make(map[string]*corev1.ConfigMap),
 		roles:       make(map[string]*rbacv1.ClusterRole),
 		bindings:    make(map[string]*rbacv1.ClusterRoleBinding),
+		secrets:     make(map[string]*corev1.Secret),
 		services:    make(map[string]*corev1.Service),
 		daemonSets:  make(map[string]*appsv1.DaemonSet),
 		deployments: make(map[string]*appsv1.Deployment),
@@ -65,6 +67,8 @@ func render(t *testing.T, overlay string) manifests {
 			m.accounts[name] = decode[corev1.ServiceAccount](t, text)
 		case "v1 ConfigMap":
 			m.configs[name] = decode[corev1.ConfigMap](t, text)
+		case "v1 Secret":
+			m.secrets[name] = decode[corev1.Secret](t, text)
 		case "v1 Service":
 			m.services[name] = decode[corev1.Service](t, text)
 		case "rbac.authorization.k8s.io/v1 ClusterRole":
@@ -172,6 +176,12 @@ func TestThePartsOfAnOverlayReferToEachOther(t *testing.T) {
 				t.Errorf("%s: %s binds what there is not", overlay, name)
 			}
 		}
+	}
+}
+
+func TestKubernetesUnderstandsTheBookstore(t *testing.T) {
+	if m := render(t, "../bookstore/kubernetes"); len(m.deployments) == 0 || len(m.services) == 0 {
+		t.Error("there is nothing in it")
 	}
 }
 
