@@ -74,6 +74,10 @@ func decodeSpans(line []byte, into []span) ([]span, error) {
 	if err != nil {
 		return into, err
 	}
+	return appendSpans(into, td), nil
+}
+
+func appendSpans(into []span, td ptrace.Traces) []span {
 	for _, rs := range td.ResourceSpans().All() {
 		for _, ss := range rs.ScopeSpans().All() {
 			from := origin{rs.Resource().Attributes(), ss.Scope(), ss.SchemaUrl()}
@@ -82,7 +86,7 @@ func decodeSpans(line []byte, into []span) ([]span, error) {
 			}
 		}
 	}
-	return into, nil
+	return into
 }
 
 // A record is a log record and where it came from.
@@ -96,6 +100,10 @@ func decodeRecords(line []byte, into []record) ([]record, error) {
 	if err != nil {
 		return into, err
 	}
+	return appendRecords(into, ld), nil
+}
+
+func appendRecords(into []record, ld plog.Logs) []record {
 	for _, rl := range ld.ResourceLogs().All() {
 		for _, sl := range rl.ScopeLogs().All() {
 			from := origin{rl.Resource().Attributes(), sl.Scope(), sl.SchemaUrl()}
@@ -104,7 +112,7 @@ func decodeRecords(line []byte, into []record) ([]record, error) {
 			}
 		}
 	}
-	return into, nil
+	return into
 }
 
 // text and number return an attribute, empty or 0 if there is none.
@@ -168,6 +176,17 @@ func (ss spans) where(is func(span) bool) spans {
 	for _, s := range ss {
 		if is(s) {
 			some = append(some, s)
+		}
+	}
+	return some
+}
+
+// recordsAbout returns those whose requests were for a port.
+func recordsAbout(rs []record, port int) []record {
+	var some []record
+	for _, r := range rs {
+		if number(r.Attributes(), "server.port") == int64(port) {
+			some = append(some, r)
 		}
 	}
 	return some

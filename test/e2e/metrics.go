@@ -15,6 +15,12 @@ func (c *collector) scrape(t testing.TB) map[string]float64 {
 	if err != nil {
 		t.Fatalf("read the collector's metrics: %v", err)
 	}
+	return pointsOf(t, page)
+}
+
+// pointsOf reads the text format of Prometheus.
+func pointsOf(t testing.TB, page string) map[string]float64 {
+	t.Helper()
 	points := make(map[string]float64)
 	for line := range strings.Lines(page) {
 		line = strings.TrimSpace(line)
@@ -24,18 +30,23 @@ func (c *collector) scrape(t testing.TB) map[string]float64 {
 		i := strings.LastIndexByte(line, ' ')
 		v, err := strconv.ParseFloat(line[i+1:], 64)
 		if err != nil {
-			t.Fatalf("read the collector's metrics: %q: %v", line, err)
+			t.Fatalf("read metrics: %q: %v", line, err)
 		}
 		points[line[:i]] = v
 	}
 	return points
 }
 
-// counted returns the sum of a metric's points that have all of the labels.
-func counted(points map[string]float64, metric string, labels ...string) (sum float64) {
+// counted returns the sum of a self-metric's points that have all of the labels.
+func counted(points map[string]float64, metric string, labels ...string) float64 {
+	return sumOf(points, "otelcol_"+metric, labels...)
+}
+
+// sumOf returns the sum of a metric's points that have all of the labels.
+func sumOf(points map[string]float64, metric string, labels ...string) (sum float64) {
 next:
 	for name, v := range points {
-		rest, ok := strings.CutPrefix(name, "otelcol_"+metric)
+		rest, ok := strings.CutPrefix(name, metric)
 		if !ok || rest != "" && rest[0] != '{' {
 			continue
 		}

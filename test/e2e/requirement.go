@@ -98,3 +98,17 @@ func collectorPath(t testing.TB) string {
 	}
 	return path
 }
+
+// quickstartPath returns the collector with the viewer, which takes longer to
+// build than the tests to run.
+func quickstartPath(t testing.TB) string {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join("..", "..", "_build", "quickstart", "quickstart"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Skipf("needs the distribution with the viewer: %v: make quickstart", err)
+	}
+	return path
+}
