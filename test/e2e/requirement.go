@@ -18,6 +18,7 @@ var packages = map[string]string{
 	"apache2":  "apache2-bin",
 	"curl":     "curl",
 	"h2load":   "nghttp2-client",
+	"mariadb":  "mariadb-client-core",
 	"mariadbd": "mariadb-server-core mariadb-client-core",
 	"nghttp":   "nghttp2-client",
 	"nghttpd":  "nghttp2-server",
