@@ -43,7 +43,7 @@ service:
   pipelines:
     traces/metrics: {processors: [filter/backends, transform/name, transform/pods, transform/peers]}
     traces/graph: {processors: [filter/backends, filter/databases, transform/name, transform/pods, transform/peers]}
-    logs/loki: {processors: [filter/backends, transform/records]}
+    logs/loki: {processors: [filter/backends, transform/name, transform/records]}
 `
 
 func TestEveryQueryOfTheDashboardsFindsWhatHappened(t *testing.T) {
@@ -57,21 +57,23 @@ func TestEveryQueryOfTheDashboardsFindsWhatHappened(t *testing.T) {
 	rounds := 0
 	// rate() needs counters that have grown between two scrapes.
 	var missing findings
-	prometheus.await(t, "data for every panel", func() error {
+	prometheus.await(t, "data for every query", func() error {
 		market.day(t)
 		rounds++
 		missing = findings{}
 		for _, d := range readDashboards(t) {
 			for _, s := range d.selections("market", services) {
 				for _, p := range d.Panels {
-					if p.Datasource.Type == "prometheus" && len(prometheus.results(t, s, p)) == 0 {
-						missing.addf("%s: %s: %s", d.file, p.Title, s)
+					for _, q := range p.Targets {
+						if p.Datasource.Type == "prometheus" && len(prometheus.query(t, s.fill(q.Expr))) == 0 {
+							missing.addf("%s: %s, query %s: %s", d.file, p.Title, q.RefID, s)
+						}
 					}
 				}
 			}
 		}
 		if missing.n > 0 {
-			return fmt.Errorf("nothing for %d panels, such as\n\t%s", missing.n, strings.Join(missing.examples, "\n\t"))
+			return fmt.Errorf("nothing for %d queries, such as\n\t%s", missing.n, strings.Join(missing.examples, "\n\t"))
 		}
 		return nil
 	})
@@ -124,15 +126,6 @@ func checkLogPanel(t testing.TB, records []record, s selection, p panel) {
 	if len(empty) > 0 || len(p.columns()) == 0 {
 		t.Errorf("%s: %s: nothing in the columns %q", p.Title, s, empty)
 	}
-}
-
-// results returns what a panel would show.
-func (p *prometheus) results(t testing.TB, s selection, pane panel) (rs []sample) {
-	t.Helper()
-	for _, q := range pane.Targets {
-		rs = append(rs, p.query(t, s.fill(q.Expr))...)
-	}
-	return rs
 }
 
 // value returns the one value of a query, 0 if there is none.
