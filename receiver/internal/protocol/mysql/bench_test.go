@@ -93,3 +93,21 @@ func BenchmarkSummary(b *testing.B) {
 		b.Fatalf("%q", line)
 	}
 }
+
+// BenchmarkPrepared is what an execution of a prepared statement costs with
+// its line.
+func BenchmarkPrepared(b *testing.B) {
+	var line []byte
+	p := newPeers(func(x exchange.Exchange) { line = x.Summary(line[:0]) })
+	p.ask(b, pack(0, "\x16SELECT id, title FROM books WHERE shelf = ? ORDER BY title LIMIT 10"))
+	p.answer(b, pack(1, "\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"))
+	execute := pack(0, "\x17\x01\x00\x00\x00\x00\x01\x00\x00\x00")
+	b.ReportAllocs()
+	for b.Loop() {
+		p.ask(b, execute)
+		p.answer(b, benchInserted)
+	}
+	if string(line) != "SELECT books ok 1 affected" {
+		b.Fatalf("%q", line)
+	}
+}

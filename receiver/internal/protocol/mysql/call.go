@@ -27,6 +27,7 @@ type call struct {
 	text       []byte // of the query, or the name that the command carries
 	cut        bool   // text is not all of it
 	parameters bool   // text is that of a prepared statement which takes some
+	outline    []byte // summary of that statement, made before
 	dialect    sqltext.Dialect
 	certain    bool   // that dialect is right
 	batch      int    // sets of parameters; 0 where not known
@@ -49,7 +50,7 @@ type call struct {
 func (x *call) reset() {
 	*x = call{
 		Core: x.Core, Place: x.Place,
-		text: x.text[:0], schema: x.schema[:0], target: x.target[:0], summary: x.summary[:0], scratch: x.scratch[:0],
+		text: x.text[:0], outline: x.outline[:0], schema: x.schema[:0], target: x.target[:0], summary: x.summary[:0], scratch: x.scratch[:0],
 	}
 }
 
@@ -94,6 +95,7 @@ func (x *call) recall(s *statement) {
 	}
 	x.keep(s.text, s.cut)
 	x.parameters = s.parameters > 0
+	x.outline = append(x.outline[:0], s.summary...)
 }
 
 // switchTo takes the schema that will be in use.

@@ -165,6 +165,14 @@ func mentions(text []byte, word string) bool {
 	return false
 }
 
+// uncut is the part of a text in which every name is whole.
+func uncut(text []byte, cut bool) []byte {
+	if cut {
+		return whole(text)
+	}
+	return text
+}
+
 // whole cuts off the end of a text that was cut short: the name that it ends
 // with may be longer in truth.
 func whole(text []byte) []byte {

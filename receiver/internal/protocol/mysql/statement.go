@@ -1,5 +1,11 @@
 package mysql
 
+import (
+	"bytes"
+
+	"github.com/perisco-io/perisco/receiver/internal/sqltext"
+)
+
 const (
 	// maxStatements is how many prepared statements of a connection are known.
 	// The server allows 16382 on all of its connections (max_prepared_stmt_count),
@@ -14,8 +20,9 @@ const (
 type statement struct {
 	id         uint32
 	text       []byte
-	cut        bool // text is not all of it
-	parameters int  // how many; with some, text holds none of their values
+	cut        bool   // text is not all of it
+	parameters int    // how many; with some, text holds none of their values
+	summary    []byte // of text; empty where it depends on the mode of the session
 
 	older, newer *statement
 }
@@ -56,10 +63,19 @@ func (s *statements) put(id uint32, text []byte, cut bool, parameters int) {
 		s.free = st.newer
 		s.spare--
 	}
-	*st = statement{id: id, text: append(st.text[:0], text...), cut: cut, parameters: parameters}
+	*st = statement{id: id, text: append(st.text[:0], text...), cut: cut, parameters: parameters, summary: st.summary[:0]}
+	st.summarize()
 	s.byID[id] = st
 	s.bytes += len(text)
 	s.link(st)
+}
+
+// summarize does once what each execution would have to do. Where there is a
+// backslash the mode of the session decides what is a literal.
+func (s *statement) summarize() {
+	if bytes.IndexByte(s.text, '\\') < 0 {
+		s.summary = sqltext.Summary(s.summary, uncut(s.text, s.cut), sqltext.MySQL)
+	}
 }
 
 // remove forgets a statement. The memory of a few is kept.

@@ -38,11 +38,11 @@ func (x *call) digest() []byte {
 		x.summary = append(append(x.summary, x.command.shape().name...), ' ')
 	}
 	before := len(x.summary)
-	text := x.text
-	if x.cut {
-		text = whole(text)
+	if len(x.outline) > 0 {
+		x.summary = append(x.summary, x.outline...)
+	} else {
+		x.summary = sqltext.Summary(x.summary, uncut(x.text, x.cut), x.dialect)
 	}
-	x.summary = sqltext.Summary(x.summary, text, x.dialect)
 	if len(x.summary) == before {
 		x.summary = x.summary[:0]
 	}
