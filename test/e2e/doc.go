@@ -9,5 +9,6 @@
 // PERISCO_COLLECTOR names the collector; by default it is the one that `make
 // collector` builds. Capturing needs CAP_BPF, CAP_PERFMON and a kernel with
 // type information; tests that lack one of them say so and are skipped. A
-// program that is not installed is a failure.
+// program that is not installed is a failure. So that MySQL is tested as MariaDB
+// is, PERISCO_MYSQL names a server on this machine whose root has no password.
 package e2e

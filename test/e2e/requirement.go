@@ -15,17 +15,20 @@ import (
 
 // packages says which Debian package has a program.
 var packages = map[string]string{
-	"apache2":  "apache2-bin",
-	"curl":     "curl",
-	"h2load":   "nghttp2-client",
-	"mariadb":  "mariadb-client-core",
-	"mariadbd": "mariadb-server-core mariadb-client-core",
-	"nghttp":   "nghttp2-client",
-	"nghttpd":  "nghttp2-server",
-	"nginx":    "nginx-light",
-	"node":     "nodejs",
-	"python3":  "python3",
-	"wrk":      "wrk",
+	"apache2":            "apache2-bin",
+	"curl":               "curl",
+	"h2load":             "nghttp2-client",
+	"nghttp":             "nghttp2-client",
+	"nghttpd":            "nghttp2-server",
+	"mariadb":            "mariadb-client-core",
+	"mariadb-install-db": "mariadb-server-core",
+	"mariadb-slap":       "mariadb-client",
+	"mariadbd":           "mariadb-server-core",
+	"nginx":              "nginx-light",
+	"node":               "nodejs",
+	"php":                "php-cli",
+	"python3":            "python3",
+	"wrk":                "wrk",
 }
 
 // program returns the path of a program that must be installed.
@@ -39,6 +42,29 @@ func program(t testing.TB, name string) string {
 	}
 	t.Fatalf("%s is not installed: apt-get install %s", name, packages[name])
 	return ""
+}
+
+// debianPython returns the interpreter that Debian's modules are for.
+func debianPython(t testing.TB, module, pkg string) string {
+	t.Helper()
+	const path = "/usr/bin/python3" // not what else PATH may have
+	if out, err := exec.Command(path, "-c", "import "+module).CombinedOutput(); err != nil {
+		t.Fatalf("the module %s for Python is not installed: apt-get install %s: %v: %s", module, pkg, err, out)
+	}
+	return path
+}
+
+// nodeModules returns where `make setup` has put the modules of testdata/node.
+func nodeModules(t testing.TB) string {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join("..", "..", "_build", "node", "node_modules"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Fatalf("the modules for Node.js are not installed: %v: make setup", err)
+	}
+	return path
 }
 
 // needCapture skips a test where the kernel or the privileges do not allow to

@@ -49,6 +49,8 @@ func play() (played bool) {
 		err = openShop(os.Args[1:])
 	case "shopper":
 		err = goShopping(os.Args[1:])
+	case "reader":
+		err = openReader(os.Args[1:])
 	default:
 		err = fmt.Errorf("there is no role %q", role)
 	}

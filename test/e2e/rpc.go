@@ -29,8 +29,11 @@ func (s span) isCall() bool { return text(s.Attributes(), "rpc.system.name") != 
 
 // what names a span for whoever reads a complaint.
 func (s span) what() string {
-	if s.isCall() {
+	switch {
+	case s.isCall():
 		return fmt.Sprint(s.Kind(), " ", spans{s}.calls()[0])
+	case s.isCommand():
+		return fmt.Sprint(s.Kind(), " ", s.command())
 	}
 	return fmt.Sprint(s.Kind(), " ", s.uri())
 }

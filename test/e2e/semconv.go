@@ -65,7 +65,7 @@ func (s span) flaws() (l flaws) {
 		l.addf("the scope has no version")
 	}
 	l.must("schema URL", s.schema, schemaURL)
-	l.must("perisco.truncated", m.AsRaw()["perisco.truncated"], nil)
+	l.must("perisco.truncated", m.AsRaw()["perisco.truncated"], s.wantTruncated())
 
 	if host := text(m, "server.address"); host != "127.0.0.1" && host != "::1" {
 		l.addf("server.address is %q", host)
@@ -84,8 +84,11 @@ func (s span) flaws() (l flaws) {
 	}
 
 	failure := s.checkHTTP
-	if s.isCall() {
+	switch {
+	case s.isCall():
 		failure = s.checkCall
+	case s.isCommand():
+		failure = s.checkCommand
 	}
 	wantStatus, wantType := ptrace.StatusCodeUnset, failure(&l)
 	if wantType != "" {
@@ -174,10 +177,13 @@ func (r record) flaws(s span) (l flaws) {
 		path = path[:shown] + "…"
 	}
 	start := fmt.Sprintf("%s %s %d ", spans{s}.exchanges()[0].Method, path, number(s.Attributes(), "http.response.status_code"))
-	if s.isCall() {
+	switch {
+	case s.isCall():
 		start = spans{s}.calls()[0].String() + " "
+	case s.isCommand():
+		start = s.headline() + " "
 	}
-	if (s.Kind() == server || s.isCall()) && (!strings.HasPrefix(line, start) || strings.Contains(line, "\n")) {
+	if (s.Kind() == server || s.isCall() || s.isCommand()) && (!strings.HasPrefix(line, start) || strings.Contains(line, "\n")) {
 		l.addf("body is %q, want %q and a duration", line, start)
 	}
 

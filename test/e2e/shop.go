@@ -42,17 +42,7 @@ func startGoShop(t testing.TB) *site {
 func startPythonShop(t testing.TB) *site {
 	t.Helper()
 	s := site{host: "127.0.0.1", port: freePort(t), service: "shop"}
-	return startSite(t, s, exec.Command(grpcPython(t), "testdata/shop.py", "serve", s.address()))
-}
-
-// grpcPython returns the interpreter that Debian's modules are for.
-func grpcPython(t testing.TB) string {
-	t.Helper()
-	const path = "/usr/bin/python3" // not what else PATH may have
-	if out, err := exec.Command(path, "-c", "import grpc").CombinedOutput(); err != nil {
-		t.Fatalf("gRPC for Python is not installed: apt-get install python3-grpcio: %v: %s", err, out)
-	}
-	return path
+	return startSite(t, s, exec.Command(debianPython(t, "grpc", "python3-grpcio"), "testdata/shop.py", "serve", s.address()))
 }
 
 // An order is what the first message of a call says.

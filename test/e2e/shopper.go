@@ -69,7 +69,7 @@ func startGoShopper(t testing.TB) *shopper {
 // startPythonShopper starts a shopper of the C core.
 func startPythonShopper(t testing.TB) *shopper {
 	t.Helper()
-	return startShopper(t, "shop", exec.Command(grpcPython(t), "testdata/shop.py", "go"))
+	return startShopper(t, "shop", exec.Command(debianPython(t, "grpc", "python3-grpcio"), "testdata/shop.py", "go"))
 }
 
 func startShopper(t testing.TB, service string, cmd *exec.Cmd) *shopper {
