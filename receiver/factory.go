@@ -40,7 +40,7 @@ func openSource(cfg *Config) (capture.Source, error) {
 	}
 	var openings []string
 	for _, p := range cfg.Protocols.open() {
-		if u, ok := p.(protocol.Unbroken); ok {
+		if u, ok := p.(protocol.Unbroken); ok && u.Opening() != "" {
 			openings = append(openings, u.Opening())
 		}
 	}

@@ -22,13 +22,14 @@ func TestMySQL(t *testing.T) {
 
 // converse has all clients say all there is to say.
 func converse(t *testing.T, db *database) {
-	collector := startCollector(t, setup{})
+	collector := startCollector(t, setup{Options: `{capture: {ring_buffer_size: 67108864}}`}) // long results come in bursts
 	file := tempDir(t) + "/new"
 	writeFile(t, file, []byte("7\n8\n9\n"))
 	load := step{Do: "query", SQL: "LOAD DATA LOCAL INFILE '" + file + "' INTO TABLE shop.numbers"}
 
-	// Longer than a packet. Other drivers read more at once than the collector
-	// sees of it, and with that where the next packet begins.
+	many := []step{{Do: "query", SQL: "SELECT n, REPEAT('z', 1000) FROM (WITH RECURSIVE s AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM s WHERE n < 300) SELECT n FROM s) AS t"}}
+	// Longer than a packet. Some drivers read more than a MiB of it at once, which
+	// is more than the collector follows, and with that where the next begins.
 	large := []step{{Do: "query", SQL: "SELECT REPEAT('y', 20000000) AS large"}, {Do: "query", SQL: "SELECT 2 AS behind"}}
 	user := func(schema string) step { return step{Do: "user", SQL: schema, Args: []any{db.password}} }
 	everything := slices.Concat(statements, several)
@@ -47,7 +48,7 @@ func converse(t *testing.T, db *database) {
 		runs = append(runs, &run{name: name, reader: r, chats: chats})
 	}
 	interpolated := func() []step {
-		return slices.Concat(texts(220, everything...), []step{{Do: "ping"}}, prepared("query", 40))
+		return slices.Concat(texts(220, everything...), []step{{Do: "ping"}}, prepared("query", 40), many)
 	}
 	add("interpolated", startGoReader(t, true), interpolated(), interpolated(), interpolated(), interpolated())
 	onTheFly := func() []step {
@@ -55,17 +56,17 @@ func converse(t *testing.T, db *database) {
 	}
 	add("prepared", startGoReader(t, false), onTheFly(), onTheFly(), onTheFly())
 	add("mysql2", startNodeReader(t),
-		slices.Concat(texts(220, everything...), prepared("prepared", 80), []step{{Do: "ping"}, user("other"), {Do: "query", SQL: "SELECT DATABASE()"}}),
+		slices.Concat(texts(220, everything...), prepared("prepared", 80), []step{{Do: "ping"}, user("other"), {Do: "query", SQL: "SELECT DATABASE()"}}, many),
 		slices.Concat(texts(100, everything...), prepared("prepared", 80), []step{{Do: "file", SQL: load.SQL}, user("shop")}))
 	add("mysqli", startPHPReader(t), slices.Concat(texts(120, everything...), prepared("prepared", 80),
 		[]step{load, {Do: "statistics"}, {Do: "ping"}, {Do: "debug"}, {Do: "use", SQL: "other"}, {Do: "query", SQL: "SELECT DATABASE()"}, {Do: "use", SQL: "nowhere"}, user("shop"),
 			{Do: "cursor", SQL: "SELECT n FROM numbers WHERE n < ?", Args: []any{8}}, {Do: "cursor", SQL: "SELECT n FROM numbers WHERE n < ? ORDER BY n", Args: []any{7}},
-			{Do: "long", SQL: "INSERT INTO books (title, notes) VALUES (?, ?)"}}))
+			{Do: "long", SQL: "INSERT INTO books (title, notes) VALUES (?, ?)"}}, many))
 	add("pymysql", startPythonReader(t), slices.Concat(texts(120, everything...), []step{
 		{Do: "bytes", SQL: "SELECT LENGTH('\x00\u00ff hidden') AS odd -- \u00fe\x00"}, {Do: "bytes", SQL: "SELEC\u00ff nothing"}, {Do: "query", SQL: ";"},
 		{Do: "fields", SQL: "books"}, {Do: "fields", SQL: "missing"}, {Do: "statistics"}, {Do: "ping"}, {Do: "option"},
 		{Do: "use", SQL: "other"}, {Do: "query", SQL: "SELECT DATABASE()"}, {Do: "use", SQL: "nowhere"}, {Do: "use", SQL: "shop"},
-		{Do: "reset"}}, large))
+		{Do: "reset"}}, many, large))
 	began := time.Now()
 	for _, r := range runs {
 		r.begin(t, visit{Port: db.port, Password: db.password, Chats: r.chats, Pause: 3})

@@ -92,7 +92,7 @@ type Successor interface {
 type Unbroken interface {
 	Protocol
 	// Opening is how its connections begin, in 8 bytes or more. By it the source
-	// knows them before the engine can.
+	// knows them before the engine can. Empty if they do not all begin alike.
 	Opening() string
 }
 

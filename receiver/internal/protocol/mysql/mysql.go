@@ -27,7 +27,7 @@ type Protocol struct {
 }
 
 var (
-	_ protocol.Protocol = (*Protocol)(nil)
+	_ protocol.Unbroken = (*Protocol)(nil)
 	_ protocol.Conn     = (*conn)(nil)
 	_ exchange.Exchange = (*call)(nil)
 )
@@ -39,6 +39,10 @@ func New(o Options) *Protocol {
 
 // Name implements protocol.Protocol.
 func (p *Protocol) Name() string { return "mysql" }
+
+// Opening implements protocol.Unbroken: drivers read some 100 KiB of a result
+// at once, with rows all over it. What begins a greeting differs by version.
+func (p *Protocol) Opening() string { return "" }
 
 // Detect implements protocol.Protocol. A connection is recognised by the
 // server's greeting or the client's response to it, and one that was joined
