@@ -114,7 +114,11 @@ func (s *subject) wait(late *time.Timer) bool {
 func newResource(id process.Identity, hostname string) pcommon.Resource {
 	r := pcommon.NewResource()
 	m := r.Attributes()
-	m.EnsureCapacity(7)
+	m.EnsureCapacity(7 + len(id.Declared))
+	for _, a := range id.Declared {
+		m.PutStr(a.Key, a.Value)
+	}
+	// Over what was declared: this was seen.
 	if id.PID != 0 {
 		m.PutInt(string(semconv.ProcessPIDKey), int64(id.PID))
 	}

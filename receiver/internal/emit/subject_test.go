@@ -121,3 +121,12 @@ func TestAStormOfProcessesIsLookedUpInTheEnd(t *testing.T) {
 	shutdown(t, e)
 	assert.EqualValues(t, n, looked.Load(), "each once")
 }
+
+func TestWhatAProcessDeclaresGivesWayToWhatWasSeen(t *testing.T) {
+	r := newResource(process.Identity{PID: 7, ServiceName: "cart", Declared: []process.Attribute{
+		{Key: "service.namespace", Value: "shop"}, {Key: "k8s.pod.uid", Value: "declared"}, {Key: "process.pid", Value: "1"},
+	}}, "node")
+	assert.Equal(t, map[string]any{
+		"service.name": "cart", "service.namespace": "shop", "k8s.pod.uid": "declared", "process.pid": int64(7), "host.name": "node",
+	}, r.Attributes().AsRaw())
+}

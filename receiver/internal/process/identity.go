@@ -34,7 +34,10 @@ type Identity struct {
 	ServiceName string
 	ContainerID string // 64 lower-case hexadecimal digits
 	PodUID      string // 8-4-4-4-12
-	Read        bool   // procfs was read; else only PID and short name are known
+	// Declared are the resource attributes that the process has in its
+	// environment, for itself and for the SDKs: service.name apart.
+	Declared []Attribute
+	Read     bool // procfs was read; else only PID and short name are known
 }
 
 // Short returns what is known of p without reading anything.
@@ -69,7 +72,7 @@ func (r Resolver) Resolve(p exchange.Process) Identity {
 	args := split(read(dir, "cmdline"))
 	id.executable(dir, args)
 	id.ContainerID, id.PodUID = parseCgroup(read(dir, "cgroup"))
-	id.ServiceName = declaredName(read(dir, "environ"))
+	id.ServiceName, id.Declared = declared(read(dir, "environ"))
 	if id.ServiceName == "" && id.ContainerID == "" && id.PodUID == "" {
 		id.ServiceName = programName(id.ExecutableName, args)
 	}

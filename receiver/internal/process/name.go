@@ -1,47 +1,6 @@
 package process
 
-import (
-	"bytes"
-	"net/url"
-	"strings"
-)
-
-// maxName bounds a service's name. A longer one is not one.
-const maxName = 255
-
-// declaredName returns the name that the user gave the process, by the
-// environment variables of the OpenTelemetry SDKs. OTEL_SERVICE_NAME wins.
-func declaredName(environ []byte) string {
-	var name string
-	for len(environ) > 0 {
-		var entry []byte
-		entry, environ, _ = bytes.Cut(environ, []byte{0})
-		if v, ok := bytes.CutPrefix(entry, []byte("OTEL_SERVICE_NAME=")); ok {
-			if s := validName(string(v)); s != "" {
-				return s
-			}
-		}
-		if v, ok := bytes.CutPrefix(entry, []byte("OTEL_RESOURCE_ATTRIBUTES=")); ok {
-			name = validName(resourceAttribute(string(v), "service.name"))
-		}
-	}
-	return name
-}
-
-// resourceAttribute finds key in a comma-separated list of key=value, where
-// values are percent-encoded (OpenTelemetry specification, Resource SDK).
-func resourceAttribute(list, key string) string {
-	for pair := range strings.SplitSeq(list, ",") {
-		k, v, _ := strings.Cut(pair, "=")
-		if strings.TrimSpace(k) != key {
-			continue
-		}
-		if s, err := url.PathUnescape(strings.TrimSpace(v)); err == nil {
-			return s
-		}
-	}
-	return ""
-}
+import "strings"
 
 // programName names what runs: the script, module or jar for an interpreter,
 // the applet for a multi-call binary, else the executable.

@@ -78,24 +78,6 @@ func TestNoCommandLineIsTooOdd(t *testing.T) {
 	}
 }
 
-func TestTheNameThatTheUserDeclared(t *testing.T) {
-	for _, c := range []struct{ name, environ, want string }{
-		{"none", "PATH=/bin\x00HOME=/\x00", ""},
-		{"OTEL_SERVICE_NAME", "A=b\x00OTEL_SERVICE_NAME=cart\x00", "cart"},
-		{"service.name of OTEL_RESOURCE_ATTRIBUTES", "OTEL_RESOURCE_ATTRIBUTES=a=b,service.name=cart%20two\x00", "cart two"},
-		{"OTEL_SERVICE_NAME wins, wherever it stands", "OTEL_RESOURCE_ATTRIBUTES=service.name=x\x00OTEL_SERVICE_NAME=cart\x00", "cart"},
-		{"an empty one says nothing", "OTEL_SERVICE_NAME=\x00OTEL_RESOURCE_ATTRIBUTES=service.name=x\x00", "x"},
-		{"wrong percent-encoding", "OTEL_RESOURCE_ATTRIBUTES=service.name=%zz\x00", ""},
-		{"a similar variable", "MY_OTEL_SERVICE_NAME=x\x00OTEL_SERVICE_NAMES=y\x00", ""},
-		{"too long for a name", "OTEL_SERVICE_NAME=" + strings.Repeat("x", 256) + "\x00", ""},
-		{"control characters are dropped", "OTEL_SERVICE_NAME=ca\x1brt\n\x00", "cart"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			assert.Equal(t, c.want, declaredName([]byte(c.environ)))
-		})
-	}
-}
-
 func FuzzProgramName(f *testing.F) {
 	f.Add("python3", "-u\x00-m\x00http.server")
 	f.Add("java", "-cp\x00x\x00com.foo.Main")
