@@ -21,6 +21,7 @@ const (
 	maxPayload    = 16 << 10 // bytes, what the BPF programs can copy at once
 	maxBatch      = 8192     // spans of 500 bytes fill the 4 MiB that gRPC servers accept by default
 	minTimeout    = time.Second
+	maxClients    = 64 // networks: each span of a server is compared with all
 )
 
 var _ component.Config = (*Config)(nil)
@@ -39,6 +40,8 @@ type Config struct {
 	// MaxConnections bounds the connections that are followed at a time. Beyond
 	// it the one that was quiet for longest is given up.
 	MaxConnections int `mapstructure:"max_connections"`
+	// Link says whose spans are the parents of others.
+	Link LinkConfig `mapstructure:"link"`
 	// Batch is how spans and log records are handed on.
 	Batch BatchConfig `mapstructure:"batch"`
 	// ProcPath is where the procfs of the host is mounted.
@@ -136,6 +139,24 @@ func (c *PCAPConfig) Validate() error {
 	return nil
 }
 
+// LinkConfig says whose spans are the parents of others.
+type LinkConfig struct {
+	// Clients are those whose end of a connection is captured, too, on this
+	// machine or by another collector: the spans of their servers have theirs
+	// as parents.
+	Clients Networks `mapstructure:"clients"`
+
+	_ struct{}
+}
+
+// Validate implements confmap.Validator.
+func (c *LinkConfig) Validate() error {
+	if n := len(c.Clients); n > maxClients {
+		return fmt.Errorf("clients has %d networks: name at most %d, larger ones if need be", n, maxClients)
+	}
+	return nil
+}
+
 // BatchConfig is how spans and log records are handed on.
 type BatchConfig struct {
 	// Size is how many spans or log records a batch has at most.
@@ -170,6 +191,7 @@ func createDefaultConfig() component.Config {
 		Protocols:      defaultProtocols(),
 		RequestTimeout: 5 * time.Minute,
 		MaxConnections: 65536,
+		Link:           LinkConfig{Clients: Networks{"127.0.0.0/8", "::1"}},
 		Batch: BatchConfig{
 			Size:    512,
 			Timeout: 200 * time.Millisecond,

@@ -69,6 +69,7 @@ func TestConfig(t *testing.T) {
 			"mysql": &protocolConfig[mysql.Options]{Enabled: true, Options: mysql.Options{QueryText: "off"}}},
 		RequestTimeout: 30 * time.Second,
 		MaxConnections: 1000,
+		Link:           LinkConfig{Clients: Networks{"10.244.0.0/16"}},
 		Batch:          BatchConfig{Size: 100, Timeout: time.Second},
 		ProcPath:       "/host/proc",
 	}, cfg)
@@ -92,6 +93,8 @@ func TestConfigMistakes(t *testing.T) {
 		"max_connections":         {"max_connections is 0: set it to 1 or more, above the connections that are open at a time"},
 		"backend":                 {`capture: backend is "dtrace": set it to one of auto, socklen, fexit, kprobe, sysexit`},
 		"pcap_without_file":       {"capture::pcap: file is empty: name the capture to read, or remove pcap to capture this machine"},
+		"link_clients":            {`link::clients: "10.0.0" is no network`},
+		"link_many":               {"link: clients has 65 networks: name at most 64"},
 		"batch_size":              {"batch: size is 0: set it to a number of spans from 1 to 8192"},
 		"batch_too_large":         {"batch: size is 8193: set it to a number of spans from 1 to 8192"},
 		"batch_timeout":           {"batch: timeout is 0s: set it above 0, to the delay that is acceptable on a quiet machine"},

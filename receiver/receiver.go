@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -150,8 +151,12 @@ func start(cfg *Config, set receiver.Settings, next consumers, status *status, o
 	r := &running{log: set.Logger, status: status, source: source, quit: make(chan struct{}), ended: make(chan struct{})}
 	version, protocols := moduleVersion(set.BuildInfo), cfg.Protocols.open()
 	file, host := cfg.Capture.PCAP, ""
-	if file.File == "" {
-		host = hostname(cfg.ProcPath) // of a capture it is not known
+	var clients []netip.Prefix
+	if file.File == "" { // of a packet capture, which shows one end of each connection, neither is known
+		host = hostname(cfg.ProcPath)
+		if clients, err = cfg.Link.Clients.parse(); err != nil {
+			return nil, fmt.Errorf("link::clients: %w", err)
+		}
 	}
 	r.emitter = emit.New(emit.Settings{
 		Traces:       next.traces,
@@ -160,6 +165,7 @@ func start(cfg *Config, set receiver.Settings, next consumers, status *status, o
 		Scope:        metadata.ScopeName,
 		Version:      version,
 		Hostname:     host,
+		Clients:      clients,
 		Identify:     process.Resolver{Root: cfg.ProcPath}.Resolve,
 		BatchSize:    cfg.Batch.Size,
 		BatchTimeout: cfg.Batch.Timeout,

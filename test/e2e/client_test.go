@@ -76,16 +76,17 @@ func TestTheTraceOfTheRequestIsContinued(t *testing.T) {
 	}
 	checkSpans(t, both)
 	checkRecords(t, both, collector.logs.items)
+	parents := both.requestParents(t)
 	for _, s := range both {
 		what := fmt.Sprint(s.Kind(), " ", s.uri())
 		if !strings.HasSuffix(s.uri(), "/traced") {
-			if s.TraceID().String() == trace || !s.ParentSpanID().IsEmpty() || s.TraceState().AsRaw() != "" {
-				t.Errorf("%s: trace %s, parent %q, state %q: want a new trace", what, s.TraceID(), s.ParentSpanID(), s.TraceState().AsRaw())
+			if s.TraceID().String() == trace || !parents[s.SpanID()].IsEmpty() || s.TraceState().AsRaw() != "" {
+				t.Errorf("%s: trace %s, parent %q, state %q: want a new trace", what, s.TraceID(), parents[s.SpanID()], s.TraceState().AsRaw())
 			}
 			continue
 		}
-		if s.TraceID().String() != trace || s.ParentSpanID().String() != parent {
-			t.Errorf("%s: trace %s, parent %s, want %s and %s", what, s.TraceID(), s.ParentSpanID(), trace, parent)
+		if s.TraceID().String() != trace || parents[s.SpanID()].String() != parent {
+			t.Errorf("%s: trace %s, parent %s, want %s and %s", what, s.TraceID(), parents[s.SpanID()], trace, parent)
 		}
 		if s.TraceState().AsRaw() != state || s.Flags()&1 != 1 {
 			t.Errorf("%s: state %q, flags %#x", what, s.TraceState().AsRaw(), s.Flags())

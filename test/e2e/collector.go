@@ -22,6 +22,7 @@ type setup struct {
 	Receiver string // empty: perisco
 	Options  string // of the receiver, as YAML; empty: none
 	Export   string // URL of an OTLP/HTTP receiver that gets everything, too
+	Graph    string // file that gets the service graph, too
 	Discard  bool   // write no files: what comes out is not looked at
 	User     uint32 // who runs it; 0: the user of the test
 }
@@ -33,6 +34,11 @@ exporters:
   file/traces: {path: "{{.Dir}}/traces.json", flush_interval: 20ms}
   file/logs: {path: "{{.Dir}}/logs.json", flush_interval: 20ms}
   nop: {}
+{{- if .Graph}}
+  file/graph: {path: "{{.Graph}}", flush_interval: 20ms}
+connectors:
+  service_graph: {metrics_flush_interval: 100ms, store: {ttl: 1s}}
+{{- end}}
 {{- if .Export}}
   otlp_http: {endpoint: "{{.Export}}"}
 {{- end}}
@@ -50,10 +56,15 @@ service:
   pipelines:
     traces:
       receivers: [{{.Receiver}}]
-      exporters: [{{if .Discard}}nop{{else}}file/traces{{end}}{{if .Export}}, otlp_http{{end}}]
+      exporters: [{{if .Discard}}nop{{else}}file/traces{{end}}{{if .Export}}, otlp_http{{end}}{{if .Graph}}, service_graph{{end}}]
     logs:
       receivers: [{{.Receiver}}]
       exporters: [{{if .Discard}}nop{{else}}file/logs{{end}}{{if .Export}}, otlp_http{{end}}]
+{{- if .Graph}}
+    metrics:
+      receivers: [service_graph]
+      exporters: [file/graph]
+{{- end}}
 `))
 
 // A collector is a running collector and what came out of it so far.

@@ -138,10 +138,11 @@ const inexact = time.Millisecond
 func checkDurations(t testing.TB, ss spans, es []errand, receipts []receipt) {
 	t.Helper()
 	var wrong findings
+	parents := ss.requestParents(t)
 	for _, s := range ss {
 		var i int
-		if _, err := fmt.Sscanf(s.TraceID().String(), "%x", &i); err != nil || i < 1 || i > len(es) || s.ParentSpanID().String() != fmt.Sprintf("%016x", i) {
-			wrong.addf("%s: trace %s, parent %s", s.what(), s.TraceID(), s.ParentSpanID())
+		if _, err := fmt.Sscanf(s.TraceID().String(), "%x", &i); err != nil || i < 1 || i > len(es) || parents[s.SpanID()].String() != fmt.Sprintf("%016x", i) {
+			wrong.addf("%s: trace %s, parent %s", s.what(), s.TraceID(), parents[s.SpanID()])
 			continue
 		}
 		e, r := es[i-1], receipts[i-1]

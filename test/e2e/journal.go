@@ -205,3 +205,27 @@ func (ss spans) exchanges() []exchange {
 	}
 	return xs
 }
+
+// requestParents returns, for each span, the parent that its request named,
+// empty if none. The client's span comes between that and the server's.
+func (ss spans) requestParents(t testing.TB) map[pcommon.SpanID]pcommon.SpanID {
+	t.Helper()
+	named := make(map[pcommon.SpanID]pcommon.SpanID)
+	for _, s := range ss {
+		if s.Kind() == client {
+			named[s.SpanID()] = s.ParentSpanID()
+		}
+	}
+	var orphans findings
+	for _, s := range ss {
+		if s.Kind() == server {
+			parent, ok := named[s.ParentSpanID()]
+			if !ok {
+				orphans.addf("%s: parent %q", s.what(), s.ParentSpanID())
+			}
+			named[s.SpanID()] = parent
+		}
+	}
+	orphans.report(t, "spans of a server whose parent is no span of a client")
+	return named
+}

@@ -18,6 +18,8 @@ var packages = map[string]string{
 	"apache2":            "apache2-bin",
 	"curl":               "curl",
 	"h2load":             "nghttp2-client",
+	"ip":                 "iproute2",
+	"nft":                "nftables",
 	"nghttp":             "nghttp2-client",
 	"nghttpd":            "nghttp2-server",
 	"mariadb":            "mariadb-client-core",

@@ -12,6 +12,7 @@ package emit
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -46,6 +47,10 @@ type Settings struct {
 
 	Scope, Version string // of the instrumentation scope
 	Hostname       string // host.name of every resource; empty: none
+
+	// Clients are the addresses of those whose end of a connection is observed
+	// as well, here or by another collector: never IPv4-mapped.
+	Clients []netip.Prefix
 
 	// Identify tells who a process is. It is called by a few goroutines at
 	// once, never by the engine's, and may block. nil: process.Resolver{}.Resolve.

@@ -12,13 +12,14 @@ import (
 type ids struct {
 	random *rand.ChaCha8
 	spans  uint64 // SplitMix64's counter
+	here   uint64 // tells loopback addresses of different machines apart
 }
 
 func newIDs() ids {
 	var seed [32]byte
 	_, _ = crand.Read(seed[:]) // never fails (crypto/rand)
 	r := rand.NewChaCha8(seed)
-	return ids{random: r, spans: r.Uint64()}
+	return ids{random: r, spans: r.Uint64(), here: r.Uint64()}
 }
 
 // trace returns 128 random bits, not all of them zero.
@@ -36,10 +37,14 @@ func (g *ids) trace() (id pcommon.TraceID) {
 func (g *ids) span() (id pcommon.SpanID) {
 	for id.IsEmpty() {
 		g.spans += 0x9e3779b97f4a7c15
-		z := g.spans
-		z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
-		z = (z ^ z>>27) * 0x94d049bb133111eb
-		binary.LittleEndian.PutUint64(id[:], z^z>>31)
+		binary.LittleEndian.PutUint64(id[:], mix(g.spans))
 	}
 	return id
+}
+
+// mix is the finalizer of SplitMix64: a permutation.
+func mix(z uint64) uint64 {
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return z ^ z>>31
 }

@@ -27,36 +27,6 @@ const (
 	flagParentRemote = 0x200
 )
 
-// A link places a span, and the log record that goes with it, in its trace
-// and in time.
-type link struct {
-	trace      pcommon.TraceID
-	span       pcommon.SpanID
-	parent     pcommon.SpanID // empty: the span is a root
-	flags      uint32
-	start, end pcommon.Timestamp
-}
-
-func (e *Emitter) link(c *exchange.Core) link {
-	l := link{span: e.ids.span(), start: e.wall(c.Start), end: e.wall(c.End)}
-	if c.Start == 0 {
-		l.start = l.end
-	}
-	l.end = max(l.end, l.start)
-	if c.Trace.ID.IsEmpty() {
-		l.trace, l.flags = e.ids.trace(), flagSampled|flagRandom
-		return l
-	}
-	l.trace, l.parent = c.Trace.ID, c.Trace.Parent
-	// The parent is the span of whoever wrote the request: the peer of a
-	// server, the observed process itself where that is the client.
-	l.flags = uint32(c.Trace.Flags) | flagHasRemote
-	if c.Endpoint.Side == stream.Server {
-		l.flags |= flagParentRemote
-	}
-	return l
-}
-
 func (e *Emitter) wall(t stream.Time) pcommon.Timestamp { return pcommon.Timestamp(int64(t) + e.epoch) }
 
 // write appends x to a group: as a span, as a log record, or as both, which
@@ -113,7 +83,7 @@ func fillSpan(s ptrace.Span, x exchange.Exchange, c *exchange.Core, l link) {
 	if c.ErrorType != "" {
 		s.Status().SetCode(ptrace.StatusCodeError)
 	}
-	if len(c.Trace.State) > 0 && isText(c.Trace.State) && !l.parent.IsEmpty() {
+	if len(c.Trace.State) > 0 && isText(c.Trace.State) && !c.Trace.ID.IsEmpty() {
 		s.TraceState().FromRaw(string(c.Trace.State))
 	}
 }

@@ -164,8 +164,14 @@ func (f *flow) opened(ev *capture.Event) {
 
 func (h *half) start(seq uint32) {
 	if !h.seen {
-		h.next, h.known = seq, true
+		h.anchor(seq)
 	}
+}
+
+// anchor says which sequence number the next byte to arrive has.
+func (h *half) anchor(seq uint32) {
+	h.next, h.known = seq, true
+	h.buf.Anchor(seq)
 }
 
 // data feeds the bytes of an event to the side that sent them.
@@ -187,6 +193,7 @@ func (e *Engine) data(f *flow, ev *capture.Event) {
 	}
 	if !ev.Sequenced {
 		c.Ack = peer.buf.End()
+		f.halves[sender].buf.Drift()
 		e.feed(f, sender, c, why)
 		f.halves[f.sender(ev.Out)].buf.Settle()
 		return
@@ -213,7 +220,7 @@ func (h *half) chunk(ev *capture.Event) (c stream.Chunk, why string) {
 // position turns a sequence number into a position of the buffer.
 func (h *half) position(seq uint32) uint64 {
 	if !h.known {
-		h.next, h.known = seq, true
+		h.anchor(seq)
 	}
 	return h.buf.End() + uint64(int64(int32(seq-h.next)))
 }
@@ -260,7 +267,7 @@ func (e *Engine) align(f *flow, sender stream.Side, ev *capture.Event, c *stream
 	if !h.known || !h.seen && int32(ev.Seq-h.next) < 0 {
 		// Nothing was known, or it was inferred from an acknowledgement that
 		// ran ahead of the events.
-		h.next, h.known = ev.Seq, true
+		h.anchor(ev.Seq)
 	}
 	h.seen = true
 	switch gap := int32(ev.Seq - h.next); {

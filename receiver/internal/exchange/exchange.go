@@ -64,6 +64,8 @@ type Core struct {
 	Key      uint64 // correlates request and response; see match.Table
 	Endpoint *Endpoint
 
+	First stream.Sequence // first byte of the request, or of the answer to none
+
 	Start  stream.Time // first byte of the request
 	End    stream.Time // last byte of the response, or when waiting for it ended
 	Active stream.Time // last byte seen of either

@@ -128,6 +128,7 @@ func (q *Queue[E]) Open(b *stream.Buffer) (x E, err error) {
 		q.doubt = true
 		x, _ = q.table.Open(inOrder, b.Time())
 	}
+	x.Base().First = b.Sequence()
 	p := Place{number: q.sent, pos: b.Pos(), ack: b.Ack()}
 	*x.place() = p
 	if fresh {

@@ -24,6 +24,9 @@ type Buffer struct {
 	owed int64  // bytes discarded ahead of their arrival; held is empty then
 	pos  uint64 // position in the stream of the first unconsumed byte
 
+	origin   uint64 // TCP sequence number of position 0
+	anchored bool   // origin is known
+
 	latest   Time
 	before   Time // when the bytes before those of marks came
 	ack      uint64
@@ -175,6 +178,20 @@ func (b *Buffer) Pos() uint64 { return b.pos }
 
 // End is the position of the next byte to arrive.
 func (b *Buffer) End() uint64 { return b.pos + uint64(len(b.held)) + uint64(b.hole) }
+
+// Anchor says which TCP sequence number the next byte to arrive has.
+func (b *Buffer) Anchor(seq uint32) { b.origin, b.anchored = uint64(seq-uint32(b.End())), true }
+
+// Drift says that sequence numbers are not known any more.
+func (b *Buffer) Drift() { b.anchored = false }
+
+// Sequence is the sequence number of the first unconsumed byte.
+func (b *Buffer) Sequence() Sequence {
+	if !b.anchored {
+		return Sequence{}
+	}
+	return Sequence{Number: b.origin + b.pos, Known: true}
+}
 
 // Ack is how far the other side's stream had come when the first of Bytes was
 // sent; with none held, at the latest chunk.

@@ -235,3 +235,24 @@ func BenchmarkFeed(b *testing.B) {
 		}
 	})
 }
+
+func TestSequenceNumbersGoOnWhereTCPsWrap(t *testing.T) {
+	var b stream.Buffer
+	if b.Sequence().Known {
+		t.Error("known before anybody said it")
+	}
+	b.Anchor(1<<32 - 2)
+	feed(&b, "abcd", 0, 1)
+	b.Discard(3)
+	if got, want := b.Sequence(), (stream.Sequence{Number: 1<<32 + 1, Known: true}); got != want {
+		t.Errorf("%v, want %v", got, want)
+	}
+	b.Anchor(100) // of the next byte to arrive
+	if got, want := b.Sequence(), (stream.Sequence{Number: 99, Known: true}); got != want {
+		t.Errorf("%v, want %v", got, want)
+	}
+	b.Drift()
+	if b.Sequence().Known {
+		t.Error("still known")
+	}
+}

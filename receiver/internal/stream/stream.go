@@ -33,3 +33,12 @@ var (
 	// ErrHole means that they were sent and not captured: they never come.
 	ErrHole = errors.New("stream: bytes were not captured")
 )
+
+// A Sequence is the TCP sequence number of a byte, the same at both ends of its
+// connection whatever is done to the addresses between. The lower half of
+// Number is that of RFC 9293; the upper counts how often those have wrapped
+// since the stream was first seen.
+type Sequence struct {
+	Number uint64
+	Known  bool
+}

@@ -23,7 +23,8 @@ type block struct {
 	cut    bool   // the rest of it will not be seen
 	stale  bool   // when it came is not known
 	start  stream.Time
-	held   []byte // fragments, if they come in several frames
+	first  stream.Sequence // of its first frame
+	held   []byte          // fragments, if they come in several frames
 }
 
 // fragment takes a frame that carries a piece of a header block.
@@ -43,7 +44,7 @@ func (c *conn) fragment(h *half, b *stream.Buffer, f frame, side stream.Side) er
 	if f.kind != continuation {
 		*k = block{
 			stream: f.stream, ends: f.kind == headers && f.flags&endStream != 0, push: f.kind == pushPromise,
-			start: b.Time(), held: k.held[:0],
+			start: b.Time(), first: b.Sequence(), held: k.held[:0],
 		}
 		if h.joining {
 			k.start = b.Latest()

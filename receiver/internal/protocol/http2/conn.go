@@ -203,7 +203,7 @@ func (c *conn) open(id uint32, start, active stream.Time) *call {
 		}
 		x, _ = c.calls.Open(uint64(id), start)
 	}
-	x.Active = active
+	x.Active, x.First = active, c.client.block.first
 	x.reset(&c.protocol.options)
 	if e, ok := c.early.Find(uint64(id)); ok {
 		x.Swap(&e.Exchange)

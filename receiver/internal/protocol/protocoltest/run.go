@@ -101,12 +101,18 @@ func Run(t *testing.T, p protocol.Protocol, name string, options ...Option) {
 			for _, o := range options {
 				o(&c)
 			}
+			var client *result
 			for c.side = stream.Client; c.side <= stream.Server; c.side++ {
 				c.random = rand.New(rand.NewPCG(*seed, uint64(c.side)))
 				c.golden()
 				c.cuts()
 				c.limits()
 				c.drops()
+				if c.side == stream.Client {
+					client = c.whole
+				} else if c.sound() {
+					c.sameFirst("at the client's end", client)
+				}
 			}
 			allocations(t, c.protocols, f)
 		})
@@ -195,6 +201,21 @@ func (c *checker) cuts() {
 		r := c.play(steps)
 		if got, want := r.String(), c.whole.String(); c.sound() && got != want {
 			c.t.Errorf("%s, cut to pieces of %d:\n%s\nwant:\n%s", sections[c.side], size, got, want)
+		}
+		if c.sound() {
+			c.sameFirst(fmt.Sprintf("cut to pieces of %d", size), r)
+		}
+	}
+}
+
+// sameFirst checks that both ends of an exchange can find each other: its first
+// byte is the same wherever and in whatever pieces it is seen.
+func (c *checker) sameFirst(how string, r *result) {
+	c.t.Helper()
+	for i := range min(len(r.records), len(c.whole.records)) {
+		got, want := r.records[i].First, c.whole.records[i].First
+		if got != want || !want.Known {
+			c.t.Errorf("%s: first byte %v %s, want %v", r.records[i].summary, got, how, want)
 		}
 	}
 }
