@@ -32,8 +32,20 @@ type CaptureEvent struct {
 	Role          CaptureRole
 	Missing       CaptureMissing
 	Flags         CaptureFlag
-	Pad           uint32
+	Execs         uint32
 }
+
+type CaptureFilter uint16
+
+const (
+	CaptureFilterFILTER_LOCAL_INCLUDE CaptureFilter = 0
+	CaptureFilterFILTER_LOCAL_EXCLUDE CaptureFilter = 1
+	CaptureFilterFILTER_PEER_INCLUDE  CaptureFilter = 2
+	CaptureFilterFILTER_PEER_EXCLUDE  CaptureFilter = 3
+	CaptureFilterFILTER_PORT_INCLUDE  CaptureFilter = 4
+	CaptureFilterFILTER_PORT_EXCLUDE  CaptureFilter = 5
+	CaptureFilterFILTER_PROCESS       CaptureFilter = 6
+)
 
 type CaptureFlag uint8
 
@@ -80,11 +92,26 @@ const (
 	CaptureMissingMISSING_TLS         CaptureMissing = 12
 )
 
+type CaptureNetwork struct {
+	_    structs.HostLayout
+	Bits uint32
+	List CaptureFilter
+	V4   uint16
+	Addr [16]uint8
+}
+
 type CapturePolicy struct {
 	_       structs.HostLayout
 	SkipOut uint64
 	SkipIn  uint64
 	Records uint64
+}
+
+type CaptureRefusal struct {
+	_       structs.HostLayout
+	StartNs uint64
+	Execs   uint32
+	Pad     uint32
 }
 
 type CaptureRole uint8
@@ -104,8 +131,11 @@ const (
 	CaptureMapEvents               = "events"
 	CaptureMapListeners            = "listeners"
 	CaptureMapLosses               = "losses"
+	CaptureMapNetworks             = "networks"
 	CaptureMapPolicies             = "policies"
+	CaptureMapPorts                = "ports"
 	CaptureMapProcesses            = "processes"
+	CaptureMapRefusals             = "refusals"
 	CaptureMapScratches            = "scratches"
 	CaptureProgDestroy             = "destroy"
 	CaptureProgFexitRecv           = "fexit_recv"
@@ -122,9 +152,11 @@ const (
 	CaptureProgState               = "state"
 	CaptureProgSysexit             = "sysexit"
 	CaptureVarExcludeTgid          = "exclude_tgid"
+	CaptureVarFilters              = "filters"
 	CaptureVarMaxPayloadBytes      = "max_payload_bytes"
 	CaptureVarOpenings             = "openings"
 	CaptureVarRecvmsgArgs          = "recvmsg_args"
+	CaptureVarSelfTestPort         = "self_test_port"
 	CaptureVarTyped                = "typed"
 	CaptureVarWakeupBytes          = "wakeup_bytes"
 )
@@ -197,8 +229,11 @@ type CaptureMapSpecs struct {
 	Events               *ebpf.MapSpec `ebpf:"events"`
 	Listeners            *ebpf.MapSpec `ebpf:"listeners"`
 	Losses               *ebpf.MapSpec `ebpf:"losses"`
+	Networks             *ebpf.MapSpec `ebpf:"networks"`
 	Policies             *ebpf.MapSpec `ebpf:"policies"`
+	Ports                *ebpf.MapSpec `ebpf:"ports"`
 	Processes            *ebpf.MapSpec `ebpf:"processes"`
+	Refusals             *ebpf.MapSpec `ebpf:"refusals"`
 	Scratches            *ebpf.MapSpec `ebpf:"scratches"`
 }
 
@@ -207,9 +242,11 @@ type CaptureMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type CaptureVariableSpecs struct {
 	ExcludeTgid     *ebpf.VariableSpec `ebpf:"exclude_tgid"`
+	Filters         *ebpf.VariableSpec `ebpf:"filters"`
 	MaxPayloadBytes *ebpf.VariableSpec `ebpf:"max_payload_bytes"`
 	Openings        *ebpf.VariableSpec `ebpf:"openings"`
 	RecvmsgArgs     *ebpf.VariableSpec `ebpf:"recvmsg_args"`
+	SelfTestPort    *ebpf.VariableSpec `ebpf:"self_test_port"`
 	Typed           *ebpf.VariableSpec `ebpf:"typed"`
 	WakeupBytes     *ebpf.VariableSpec `ebpf:"wakeup_bytes"`
 }
@@ -240,8 +277,11 @@ type CaptureMaps struct {
 	Events               *ebpf.Map `ebpf:"events"`
 	Listeners            *ebpf.Map `ebpf:"listeners"`
 	Losses               *ebpf.Map `ebpf:"losses"`
+	Networks             *ebpf.Map `ebpf:"networks"`
 	Policies             *ebpf.Map `ebpf:"policies"`
+	Ports                *ebpf.Map `ebpf:"ports"`
 	Processes            *ebpf.Map `ebpf:"processes"`
+	Refusals             *ebpf.Map `ebpf:"refusals"`
 	Scratches            *ebpf.Map `ebpf:"scratches"`
 }
 
@@ -253,8 +293,11 @@ func (m *CaptureMaps) Close() error {
 		m.Events,
 		m.Listeners,
 		m.Losses,
+		m.Networks,
 		m.Policies,
+		m.Ports,
 		m.Processes,
+		m.Refusals,
 		m.Scratches,
 	)
 }
@@ -264,9 +307,11 @@ func (m *CaptureMaps) Close() error {
 // It can be passed to LoadCaptureObjects or ebpf.CollectionSpec.LoadAndAssign.
 type CaptureVariables struct {
 	ExcludeTgid     *ebpf.Variable `ebpf:"exclude_tgid"`
+	Filters         *ebpf.Variable `ebpf:"filters"`
 	MaxPayloadBytes *ebpf.Variable `ebpf:"max_payload_bytes"`
 	Openings        *ebpf.Variable `ebpf:"openings"`
 	RecvmsgArgs     *ebpf.Variable `ebpf:"recvmsg_args"`
+	SelfTestPort    *ebpf.Variable `ebpf:"self_test_port"`
 	Typed           *ebpf.Variable `ebpf:"typed"`
 	WakeupBytes     *ebpf.Variable `ebpf:"wakeup_bytes"`
 }

@@ -32,6 +32,8 @@ static __always_inline bool observed(struct sock *sk)
 static __always_inline struct scratch *begin_data(enum slot slot, struct sock *sk, bool out,
 						  u32 len_bytes)
 {
+	if (refused(sk))
+		return NULL;
 	u64 flow = flow_of(sk);
 	struct policy *policy = find_policy(flow);
 	u32 records = policy ? records_of(policy, flow) : 1;
@@ -44,6 +46,8 @@ static __always_inline struct scratch *begin_data(enum slot slot, struct sock *s
 	if (!s)
 		return NULL;
 	fill_socket(&s->event, sk, KIND_DATA, out ? FLAG_OUT : 0, len_bytes);
+	if (!wanted(sk, &s->event))
+		return NULL;
 	s->records = records;
 	s->unwanted = 0;
 	u32 unwanted = policy ? skipped(policy, &s->event) : 0;
@@ -148,6 +152,8 @@ static __always_inline int emit_state(struct sock *sk, enum kind kind, u8 flags)
 {
 	struct event e;
 	fill_socket(&e, sk, kind, flags, 0);
+	if (!wanted(sk, &e))
+		return 0;
 	if (!output(&e, sizeof(e), false))
 		count(LOSS_RING_FULL_STATE);
 	return 0;

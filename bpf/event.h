@@ -65,7 +65,7 @@ struct event {
 	enum role role;
 	enum missing missing;
 	enum flag flags;
-	u32 pad;
+	u32 execs; // KIND_DATA: tells apart the programs that the process has executed
 };
 _Static_assert(sizeof(struct event) == 104, "no hidden padding, a multiple of 8");
 

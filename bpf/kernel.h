@@ -28,6 +28,7 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_LRU_HASH = 9,
+	BPF_MAP_TYPE_LPM_TRIE = 11,
 	BPF_MAP_TYPE_SK_STORAGE = 24,
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
@@ -177,6 +178,7 @@ struct task_struct {
 	struct files_struct *files;
 	struct task_struct *group_leader;
 	u64 start_boottime; // nanoseconds since boot
+	u64 self_exec_id;   // programs executed, by its ancestors too
 	char comm[TASK_COMM_LEN];
 };
 struct bpf_iter__task_file {

@@ -61,6 +61,11 @@ struct {
 // socket -> what was seen of its connection. Written when it opens and ends,
 // read by every event of it, deleted by the kernel with the socket. As large
 // as there are connections.
+enum verdict : u8 {
+	VERDICT_NONE,
+	VERDICT_WANTED,
+	VERDICT_UNWANTED,
+};
 struct connection {
 	enum role role; // valid if opened
 	bool opened;
@@ -68,6 +73,7 @@ struct connection {
 	bool fin_sent; // counted in tcp_sock.write_seq
 	bool closed;   // KIND_CLOSED is due when the socket goes
 	bool reset;    // with FLAG_RESET
+	enum verdict verdict; // of the filters
 	u16 generation; // tells it from others at the same address (flow_of); 0 unless opened
 };
 struct {

@@ -19,9 +19,10 @@ static __always_inline bool fill_process(struct event *e)
 	e->tgid = current_tgid();
 	e->start_ns = READ(leader, start_boottime);
 	bpf_probe_read_kernel(&e->comm, sizeof(e->comm), &leader->comm);
+	e->execs = READ(leader, self_exec_id);
 
 	u32 slot = e->tgid & (PROCESSES - 1);
-	u64 word = e->start_ns ^ e->tgid;
+	u64 word = e->start_ns ^ e->tgid ^ (u64)e->execs << 32;
 	u64 *last = bpf_map_lookup_elem(&processes, &slot);
 	if (!last || *last == word)
 		return false;

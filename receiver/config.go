@@ -32,6 +32,8 @@ type Config struct {
 	ErrorMode ErrorMode `mapstructure:"error_mode"`
 	// Capture is the configuration of the kernel side.
 	Capture CaptureConfig `mapstructure:"capture"`
+	// Filter says which connections and processes are captured.
+	Filter FilterConfig `mapstructure:"filter"`
 	// Protocols says which protocols are recognised, and what is noted of them.
 	Protocols ProtocolsConfig `mapstructure:"protocols"`
 	// RequestTimeout ends an exchange of which nothing was seen for so long. It
@@ -58,6 +60,9 @@ func (c *Config) Validate() error {
 	}
 	if c.MaxConnections < 1 {
 		errs = append(errs, fmt.Errorf("max_connections is %d: set it to 1 or more, above the connections that are open at a time", c.MaxConnections))
+	}
+	if c.Capture.PCAP.File != "" && c.Filter.ofProcesses() {
+		errs = append(errs, errors.New("filter: a packet capture does not tell executables and cgroups: remove these lists, or capture::pcap"))
 	}
 	if !filepath.IsAbs(c.ProcPath) {
 		errs = append(errs, fmt.Errorf("proc_path is %q: give the absolute path at which the procfs of the host is mounted, such as /proc", c.ProcPath))

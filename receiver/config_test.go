@@ -57,6 +57,10 @@ func TestConfig(t *testing.T) {
 	require.Equal(t, &Config{
 		ErrorMode: Ignore,
 		Capture:   CaptureConfig{RingBufferSize: 1 << 20, MaxPayload: 4096, Backend: "sysexit", BTFPath: "/boot/btf", PCAP: PCAPConfig{KeepTime: true}},
+		Filter: FilterConfig{
+			Include: FilterLists{LocalNetworks: Networks{"10.244.0.0/16"}, Ports: Ports{80, "8000-8999"}},
+			Exclude: FilterLists{PeerNetworks: Networks{"::1"}, Executables: Globs{"redis*"}, Cgroups: Cgroups{"/system.slice"}},
+		},
 		Protocols: ProtocolsConfig{"http": &protocolConfig[httpconv.Options]{
 			Enabled: true,
 			Options: httpconv.Options{
@@ -93,13 +97,16 @@ func TestConfigMistakes(t *testing.T) {
 		"max_connections":         {"max_connections is 0: set it to 1 or more, above the connections that are open at a time"},
 		"backend":                 {`capture: backend is "dtrace": set it to one of auto, socklen, fexit, kprobe, sysexit`},
 		"pcap_without_file":       {"capture::pcap: file is empty: name the capture to read, or remove pcap to capture this machine"},
-		"link_clients":            {`link::clients: "10.0.0" is no network`},
-		"link_many":               {"link: clients has 65 networks: name at most 64"},
-		"batch_size":              {"batch: size is 0: set it to a number of spans from 1 to 8192"},
-		"batch_too_large":         {"batch: size is 8193: set it to a number of spans from 1 to 8192"},
-		"batch_timeout":           {"batch: timeout is 0s: set it above 0, to the delay that is acceptable on a quiet machine"},
-		"proc_path":               {`proc_path is "proc": give the absolute path at which the procfs of the host is mounted, such as /proc`},
-		"many_mistakes":           {"ring_buffer_size is 0", "max_payload is 0", "max_connections is -1", "size is -1", "timeout is -1s"},
+		"filter": {`filter::include::peer_networks: "10" is no network`, `filter::exclude::ports: "http" is no port`,
+			"filter: executables: nginx is included and, with nginx, excluded"},
+		"filter_of_pcap":  {"filter: a packet capture does not tell executables and cgroups: remove these lists, or capture::pcap"},
+		"link_clients":    {`link::clients: "10.0.0" is no network`},
+		"link_many":       {"link: clients has 65 networks: name at most 64"},
+		"batch_size":      {"batch: size is 0: set it to a number of spans from 1 to 8192"},
+		"batch_too_large": {"batch: size is 8193: set it to a number of spans from 1 to 8192"},
+		"batch_timeout":   {"batch: timeout is 0s: set it above 0, to the delay that is acceptable on a quiet machine"},
+		"proc_path":       {`proc_path is "proc": give the absolute path at which the procfs of the host is mounted, such as /proc`},
+		"many_mistakes":   {"ring_buffer_size is 0", "max_payload is 0", "max_connections is -1", "size is -1", "timeout is -1s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := loadConfig(t, name)

@@ -2,6 +2,7 @@ package receiver
 
 import (
 	"context"
+	"fmt"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/consumer"
@@ -10,6 +11,7 @@ import (
 	"github.com/perisco-io/perisco/receiver/internal/capture"
 	"github.com/perisco-io/perisco/receiver/internal/metadata"
 	"github.com/perisco-io/perisco/receiver/internal/pcap"
+	"github.com/perisco-io/perisco/receiver/internal/process"
 	"github.com/perisco-io/perisco/receiver/internal/protocol"
 )
 
@@ -35,8 +37,12 @@ func newFactory(open opener) receiver.Factory {
 // openSource opens the packet capture that cfg names, or else captures what
 // this machine's processes send and receive.
 func openSource(cfg *Config) (capture.Source, error) {
+	filter, err := cfg.Filter.open(process.Resolver{Root: cfg.ProcPath})
+	if err != nil {
+		return nil, fmt.Errorf("filter: %w", err)
+	}
 	if c := cfg.Capture.PCAP; c.File != "" {
-		return pcap.Open(pcap.Options{File: c.File, KeepTime: c.KeepTime})
+		return pcap.Open(pcap.Options{File: c.File, KeepTime: c.KeepTime, Filter: filter})
 	}
 	var openings []string
 	for _, p := range cfg.Protocols.open() {
@@ -50,5 +56,6 @@ func openSource(cfg *Config) (capture.Source, error) {
 		MaxPayloadBytes: cfg.Capture.MaxPayload,
 		Backend:         cfg.Capture.Backend,
 		BTFPath:         cfg.Capture.BTFPath,
+		Filter:          filter,
 	})
 }

@@ -20,7 +20,7 @@ func (n Networks) Validate() error {
 // parse returns the networks, none of them IPv4-mapped and none within another.
 func (n Networks) parse() ([]netip.Prefix, error) {
 	var networks []netip.Prefix
-	var errs []error
+	errs := []error{tooMany(len(n))}
 	for _, text := range n {
 		p, err := parseNetwork(text)
 		if err != nil {

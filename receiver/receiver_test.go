@@ -27,6 +27,7 @@ import (
 	"github.com/perisco-io/perisco/receiver/internal/capture"
 	"github.com/perisco-io/perisco/receiver/internal/metadata"
 	"github.com/perisco-io/perisco/receiver/internal/metadatatest"
+	"github.com/perisco-io/perisco/receiver/internal/protocol/httpconv"
 )
 
 // soon is how long a test waits for what takes milliseconds.
@@ -370,4 +371,17 @@ func TestLossesAreLoggedOnceAndOnlyIfThereAreAny(t *testing.T) {
 		require.Equal(t, 1, log.Len(), "the last minute is not over")
 		require.Equal(t, map[string]any{"ring_full": uint64(2)}, log.All()[0].ContextMap())
 	})
+}
+
+func TestConnectionsOfAProtocolThatIsDisabledAreLeftToTheKernel(t *testing.T) {
+	tap := newTap()
+	f := newFactory(tap.open)
+	cfg := f.CreateDefaultConfig().(*Config)
+	cfg.Protocols["http"].(*protocolConfig[httpconv.Options]).Enabled = false
+	p := newPair(t, f, nop(), cfg)
+	require.NoError(t, p.start())
+	tap.get(7, "/")
+	require.Eventually(t, func() bool { return tap.ignored.Load() == 7 }, soon, time.Millisecond)
+	require.NoError(t, p.shutdown())
+	require.Zero(t, p.spans.SpanCount())
 }

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/perisco-io/perisco/receiver/internal/capture"
@@ -16,6 +17,7 @@ type tap struct {
 	events   chan capture.Event
 	epoch    int64
 	deadline time.Time
+	ignored  atomic.Uint64 // the flow of which no more was wanted
 
 	mu   sync.Mutex
 	lost map[string]uint64
@@ -66,7 +68,7 @@ func (s *tap) Close() error                      { s.end(os.ErrClosed); return n
 func (s *tap) SetDeadline(t time.Time)           { s.deadline = t }
 func (s *tap) Skip(capture.FlowID, bool, uint32) {}
 func (s *tap) Whole(capture.FlowID)              {}
-func (s *tap) Ignore(capture.FlowID)             {}
+func (s *tap) Ignore(id capture.FlowID)          { s.ignored.Store(uint64(id)) }
 func (s *tap) Epoch() int64                      { return s.epoch }
 
 func (s *tap) Losses(yield func(reason string, n uint64)) {

@@ -21,7 +21,8 @@ import (
 type kernel struct {
 	programs *programs
 	ring     *ring
-	self     uint32  // own process, by its number in the first pid namespace
+	self     uint32 // own process, by its number in the first pid namespace
+	refusals refusals
 	early    backlog // came during the self-test
 	backend  string
 	refused  Refusals // backends tried before
@@ -97,6 +98,10 @@ func open(o Options, b backend) (_ *kernel, err error) {
 	if k.programs, err = b.load(spec, types, ebpf.ProgramOptions{}); err != nil {
 		return nil, b.explain(err)
 	}
+	if err := o.Filter.fill(k.programs.Maps); err != nil {
+		return nil, err
+	}
+	k.refusals = refusals{wanted: o.Filter.Process, kernel: k.programs.Maps[bpf.CaptureMapRefusals]}
 	if k.policies, err = mapPolicies(k.programs.Maps[bpf.CaptureMapPolicies]); err != nil {
 		return nil, err
 	}
@@ -146,6 +151,7 @@ func configure(spec *ebpf.CollectionSpec, o Options) error {
 		spec.Variables[bpf.CaptureVarMaxPayloadBytes].Set(uint32(o.MaxPayloadBytes)),
 		// A ring must not fill up before its reader is woken.
 		spec.Variables[bpf.CaptureVarWakeupBytes].Set(min(wakeup, uint32(o.RingBytes/4))),
+		o.Filter.configure(spec),
 	)
 }
 
@@ -162,8 +168,11 @@ func (k *kernel) Next(e *Event) error {
 			return err
 		}
 		// Own data from before the kernel was told to leave it out.
-		if e.PID != k.self || e.Kind != Data {
-			return nil
+		if e.PID == k.self && e.Kind == Data {
+			continue
+		}
+		if wanted, err := k.refusals.admit(e); wanted || err != nil {
+			return err
 		}
 	}
 }

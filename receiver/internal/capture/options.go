@@ -27,6 +27,8 @@ type Options struct {
 	// built without them (no /sys/kernel/btf/vmlinux). Only the backend kprobe
 	// does with these. Empty by default.
 	BTFPath string
+	// Filter says what is of interest. Decided before anything is copied.
+	Filter Filter
 }
 
 // Backends, see PATHS.md for what each sees.

@@ -59,6 +59,7 @@ func decode(e *Event, raw []byte, missing []string) error {
 		Peer:      netip.AddrPortFrom(netip.AddrFrom16(h.PeerAddr).Unmap(), h.PeerPort),
 		PID:       h.Tgid,
 		Start:     h.StartNs,
+		Execs:     h.Execs,
 		Comm:      *(*[16]byte)(unsafe.Pointer(&h.Comm)),
 	}
 	return nil

@@ -17,7 +17,7 @@ func sample() ([]byte, bpf.CaptureEvent) {
 	const captured = 500
 	head := bpf.CaptureEvent{
 		Flow: 1 << 20, TimeNs: 2, StartNs: 1, Seq: 7, Ack: 8,
-		LenBytes: captured, CapturedBytes: captured, Tgid: 42,
+		LenBytes: captured, CapturedBytes: captured, Tgid: 42, Execs: 3,
 		LocalAddr: netip.MustParseAddr("::ffff:10.0.0.1").As16(), LocalPort: 80,
 		PeerAddr: netip.MustParseAddr("2001:db8::1").As16(), PeerPort: 50000,
 		Comm: [16]int8{'n', 'g', 'i', 'n', 'x'},
@@ -46,12 +46,12 @@ func TestDecodeTakesEveryField(t *testing.T) {
 		Flow: 1 << 20, Kind: Data, Out: true, Side: stream.Server, Sure: true,
 		Time: 2, Seq: 7, Ack: 8, Sequenced: true, Len: 500,
 		Local: netip.MustParseAddrPort("10.0.0.1:80"), Peer: netip.MustParseAddrPort("[2001:db8::1]:50000"),
-		PID: 42, Start: 1, Comm: [16]byte{'n', 'g', 'i', 'n', 'x'},
+		PID: 42, Start: 1, Execs: 3, Comm: [16]byte{'n', 'g', 'i', 'n', 'x'},
 	}
 	if got := e; got.Flow != want.Flow || got.Kind != want.Kind || got.Out != want.Out || got.Side != want.Side ||
 		got.Sure != want.Sure || got.Time != want.Time || got.Seq != want.Seq || got.Ack != want.Ack ||
 		got.Sequenced != want.Sequenced || got.Len != want.Len || got.Local != want.Local || got.Peer != want.Peer ||
-		got.PID != want.PID || got.Start != want.Start || got.Comm != want.Comm {
+		got.PID != want.PID || got.Start != want.Start || got.Execs != want.Execs || got.Comm != want.Comm {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/perisco-io/perisco/bpf"
 	"github.com/perisco-io/perisco/receiver/internal/stream"
 )
 
@@ -42,11 +43,14 @@ type sighting struct {
 // runs in another. What it reads of others is kept for Next.
 func (k *kernel) selfTest() (self uint32, err error) {
 	from := k.now()
-	want, err := talk()
+	want, err := talk(k.exempt)
 	if err != nil {
 		return 0, fmt.Errorf("talk over loopback: %w", err)
 	}
-	defer k.SetDeadline(time.Time{})
+	defer func() {
+		k.SetDeadline(time.Time{})
+		err = errors.Join(err, k.exempt(0))
+	}()
 	ends := [2]sighting{want[0], want[1]}
 	for end := time.Now().Add(selfTestTimeout); len(want) > 0; {
 		k.SetDeadline(time.Now().Add(selfTestPause))
@@ -99,14 +103,23 @@ func (k *kernel) now() stream.Time {
 	return stream.Time(time.Now().UnixNano() - k.Epoch())
 }
 
+// exempt takes the connections of a port from the filters. 0: of none.
+func (k *kernel) exempt(port uint16) error {
+	return k.programs.Variables[bpf.CaptureVarSelfTestPort].Set(uint32(port))
+}
+
 // talk opens a connection to itself, writes, reads and closes it, and returns
-// what must be seen of that; the first two of different ends.
-func talk() ([]sighting, error) {
+// what must be seen of that; the first two of different ends. Before, it
+// announces the port.
+func talk(announce func(port uint16) error) ([]sighting, error) {
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
 	defer listener.Close()
+	if err := announce(listener.Addr().(*net.TCPAddr).AddrPort().Port()); err != nil {
+		return nil, err
+	}
 	client, err := net.DialTimeout("tcp4", listener.Addr().String(), selfTestTimeout)
 	if err != nil {
 		return nil, err

@@ -60,6 +60,7 @@ type Event struct {
 	Local, Peer netip.AddrPort
 	PID         uint32   // process that moved the bytes; only for Data
 	Start       uint64   // when it started, nanoseconds since boot
+	Execs       uint32   // tells apart the programs that it has executed
 	Comm        [16]byte // its short name
 }
 

@@ -36,11 +36,14 @@ type Options struct {
 	// reading began: what a trace backend shows first is the recent past, and
 	// nothing lies in the future. To find the last packet the file is read twice.
 	KeepTime bool
+	// Filter says which connections are of interest. Processes are not known.
+	Filter capture.Filter
 }
 
 // A Source yields the events of one file.
 type Source struct {
 	keepTime bool
+	filter   capture.Filter
 	path     string
 	file     *os.File
 	size     int64 // of the file, when it was opened
@@ -89,7 +92,7 @@ func open(o Options) (_ *Source, err error) {
 	case !info.Mode().IsRegular():
 		return nil, fmt.Errorf("%s: is not a regular file: write the capture to one first", o.File)
 	}
-	s := &Source{keepTime: o.KeepTime, path: o.File, file: f, size: info.Size()}
+	s := &Source{keepTime: o.KeepTime, filter: o.Filter, path: o.File, file: f, size: info.Size()}
 	s.table.init(&s.losses)
 	s.decoder.init(&s.losses)
 	if s.records, err = readRecords(s.section(), &s.read); err != nil {
@@ -110,7 +113,11 @@ func (s *Source) Next(e *capture.Event) error {
 		case s.closed.Load():
 			return os.ErrClosed
 		case s.table.pop(e):
-			return nil
+			if s.filter.Admits(e) {
+				return nil
+			}
+			s.table.ignore(e.Flow)
+			continue
 		case s.records != nil:
 		case s.table.flush():
 			continue

@@ -3,6 +3,7 @@ package pcap
 import (
 	"errors"
 	"io"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -175,4 +176,32 @@ func FuzzSource(f *testing.F) {
 			t.Fatalf("after the end: %d bytes, %d connections", b.holding, len(b.connections))
 		}
 	})
+}
+
+func TestConnectionsThatAreFilteredOutGiveNoEvents(t *testing.T) {
+	x := newTape()
+	x.talk(clientV4, serverV4).open().client("ask").server("answer").fin(stream.Client).fin(stream.Server)
+	x.talk(clientV6, serverV6).open().client("ask").server("answer").fin(stream.Client).fin(stream.Server)
+	s, err := Open(Options{File: write(t, x.pcap(layers.LinkTypeEthernet)), Filter: capture.Filter{
+		Exclude: capture.Lists{Peer: []netip.Prefix{netip.PrefixFrom(clientV6.Addr(), 64).Masked()}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	events := 0
+	for {
+		var e capture.Event
+		if err := s.Next(&e); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if events++; e.Peer != clientV4 {
+			t.Errorf("an event about %s", e.Peer)
+		}
+	}
+	if events == 0 {
+		t.Error("no event about the other connection")
+	}
 }

@@ -31,6 +31,16 @@ func parseCgroup(text []byte) (container, pod string) {
 	return container, pod
 }
 
+// cgroupPaths returns the paths in the text of /proc/<pid>/cgroup.
+func cgroupPaths(text []byte) (paths []string) {
+	for line := range bytes.Lines(text) {
+		if fields := bytes.SplitN(bytes.TrimSpace(line), []byte{':'}, 3); len(fields) == 3 {
+			paths = append(paths, string(fields[2]))
+		}
+	}
+	return paths
+}
+
 // parsePath reads the names of a cgroup path from the root down. Where there
 // is a pod, the container is the kubelet's: the first one below the last pod.
 // What comes before it is a node in a container (kind, k3d), what comes after

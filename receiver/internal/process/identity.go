@@ -79,6 +79,21 @@ func (r Resolver) Resolve(p exchange.Process) Identity {
 	return id
 }
 
+// Program returns what p executes now, as it sees it itself, and its cgroups.
+// Both are empty if they cannot be known. Unlike Resolve it never waits for p:
+// neither file is read from its address space.
+func (r Resolver) Program(p exchange.Process) (executable string, cgroups []string) {
+	dir, ok := r.open(p)
+	if !ok {
+		return "", nil
+	}
+	defer dir.Close()
+	if exe, err := dir.Readlink("exe"); err == nil {
+		executable = strings.TrimSuffix(exe, deleted)
+	}
+	return executable, cgroupPaths(read(dir, "cgroup"))
+}
+
 // open returns the directory of p. It is that of p for as long as it is open,
 // even when the PID is given to another process meanwhile.
 func (r Resolver) open(p exchange.Process) (*os.Root, bool) {

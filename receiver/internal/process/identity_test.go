@@ -105,6 +105,18 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
+func TestTheProgramAndItsCgroups(t *testing.T) {
+	r := procfs(t, 42, "/usr/sbin/nginx (deleted)", map[string]string{
+		"stat": stat(42, "nginx", 500), "cgroup": "2:cpu,cpuacct:/a:b\n0::/system.slice/nginx.service\n",
+	})
+	executable, cgroups := r.Program(seen(42, 500*tick, "nginx"))
+	assert.Equal(t, "/usr/sbin/nginx", executable)
+	assert.Equal(t, []string{"/a:b", "/system.slice/nginx.service"}, cgroups)
+	executable, cgroups = r.Program(seen(42, 600*tick, "another"))
+	assert.Empty(t, executable)
+	assert.Empty(t, cgroups)
+}
+
 func TestAStartTimeMayBeRoundedEitherWay(t *testing.T) {
 	r := procfs(t, 42, "/bin/x", map[string]string{"stat": stat(42, "x", 500)})
 	for start, path := range map[uint64]string{

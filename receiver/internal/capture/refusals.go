@@ -1,0 +1,59 @@
+//go:build linux && (amd64 || arm64)
+
+package capture
+
+import (
+	"fmt"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/perisco-io/perisco/bpf"
+)
+
+// maxVerdicts bounds the programs whose verdict is remembered here. The kernel
+// has one of its own for those that are refused.
+const maxVerdicts = 16 << 10
+
+// refusals tell the kernel whose data is not wanted. The first that a program
+// reads or writes comes nevertheless, and is dropped here.
+type refusals struct {
+	wanted func(pid uint32, start uint64) bool // nil: all are
+	kernel *ebpf.Map
+	known  map[program]bool
+	last   program // that was wanted
+}
+
+// A program is what a process runs from one exec to the next.
+type program struct {
+	start uint64
+	pid   uint32
+	execs uint32
+}
+
+// admit reports whether an event is wanted, by the process that moved its bytes.
+func (r *refusals) admit(e *Event) (bool, error) {
+	if r.wanted == nil || e.Kind != Data {
+		return true, nil
+	}
+	p := program{start: e.Start, pid: e.PID, execs: e.Execs}
+	if p == r.last {
+		return true, nil
+	}
+	verdict, known := r.known[p]
+	if !known {
+		verdict = r.wanted(e.PID, e.Start)
+		if len(r.known) >= maxVerdicts || r.known == nil {
+			r.known = make(map[program]bool)
+		}
+		r.known[p] = verdict
+	}
+	if verdict {
+		r.last = p
+		return true, nil
+	}
+	// Again if the kernel has forgotten it.
+	if err := r.kernel.Put(p.pid, bpf.CaptureRefusal{StartNs: p.start, Execs: p.execs}); err != nil {
+		return false, fmt.Errorf("refuse process %d: %w", p.pid, err)
+	}
+	return false, nil
+}
