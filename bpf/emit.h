@@ -150,6 +150,9 @@ static __always_inline int end_data(enum slot slot, struct scratch *s, const str
 
 static __always_inline int emit_state(struct sock *sk, enum kind kind, u8 flags)
 {
+	struct connection *c = find_connection(sk);
+	if (c && c->hidden)
+		return 0;
 	struct event e;
 	fill_socket(&e, sk, kind, flags, 0);
 	if (!wanted(sk, &e))

@@ -129,8 +129,20 @@ static __always_inline bool wanted(struct sock *sk, const struct event *e)
 	return pass;
 }
 
-// Whether it is known already that nobody wants the data that this process
-// moves over sk.
+// Whether it is known that the process that runs is not wanted.
+static __always_inline bool process_refused(void)
+{
+	if (!is_used(FILTER_PROCESS))
+		return false;
+	u32 tgid = current_tgid();
+	struct refusal *r = bpf_map_lookup_elem(&refusals, &tgid);
+	if (!r)
+		return false;
+	struct task_struct *leader = READ(current_task(), group_leader);
+	return r->start_ns == READ(leader, start_boottime) && r->execs == (u32)READ(leader, self_exec_id);
+}
+
+// Whether it is known that nobody wants the data that this process moves over sk.
 static __always_inline bool refused(struct sock *sk)
 {
 	if (filters & FILTERS_OF_CONNECTIONS) {
@@ -138,14 +150,5 @@ static __always_inline bool refused(struct sock *sk)
 		if (c && c->verdict == VERDICT_UNWANTED)
 			return true;
 	}
-	if (is_used(FILTER_PROCESS)) {
-		u32 tgid = current_tgid();
-		struct refusal *r = bpf_map_lookup_elem(&refusals, &tgid);
-		if (r) {
-			struct task_struct *leader = READ(current_task(), group_leader);
-			return r->start_ns == READ(leader, start_boottime) &&
-			       r->execs == (u32)READ(leader, self_exec_id);
-		}
-	}
-	return false;
+	return process_refused();
 }

@@ -74,6 +74,7 @@ struct connection {
 	bool closed;   // KIND_CLOSED is due when the socket goes
 	bool reset;    // with FLAG_RESET
 	enum verdict verdict; // of the filters
+	bool hidden;   // opened by a process whose data is not reported
 	u16 generation; // tells it from others at the same address (flow_of); 0 unless opened
 };
 struct {

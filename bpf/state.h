@@ -10,6 +10,17 @@ static __always_inline bool is_subflow(struct sock *sk)
 	return tcp && bpf_core_field_exists(tcp->is_mptcp) && READ(tcp, is_mptcp);
 }
 
+// Runs in connect(2), so here the process is known. Who looks for the client of a
+// connection must not find one that says nothing.
+static __always_inline int connecting(struct sock *sk)
+{
+	bool hidden = current_tgid() == exclude_tgid || process_refused();
+	struct connection *c = hidden ? connection_of(sk) : find_connection(sk);
+	if (c)
+		c->hidden = hidden;
+	return 0;
+}
+
 static __always_inline int opened(struct sock *sk, enum role role)
 {
 	struct connection *c = connection_of(sk);
@@ -18,6 +29,7 @@ static __always_inline int opened(struct sock *sk, enum role role)
 			.role = role,
 			.opened = true,
 			.generation = bpf_get_prandom_u32(),
+			.hidden = c->hidden,
 		};
 	return emit_state(sk, KIND_OPENED, FLAG_OUT);
 }
@@ -74,6 +86,8 @@ int BPF_PROG(state, struct sock *sk, int from, int to)
 	if (!is_tcp(sk) || is_subflow(sk))
 		return 0;
 	switch (to) {
+	case TCP_SYN_SENT:
+		return connecting(sk);
 	case TCP_ESTABLISHED:
 		if (from == TCP_SYN_SENT)
 			return opened(sk, ROLE_CLIENT);

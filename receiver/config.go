@@ -146,9 +146,9 @@ func (c *PCAPConfig) Validate() error {
 
 // LinkConfig says whose spans are the parents of others.
 type LinkConfig struct {
-	// Clients are those whose end of a connection is captured, too, on this
-	// machine or by another collector: the spans of their servers have theirs
-	// as parents.
+	// Clients are those on other machines whose end of a connection is captured
+	// by another collector: the spans of their servers have theirs as parents, as
+	// those of clients on this machine are.
 	Clients Networks `mapstructure:"clients"`
 
 	_ struct{}
@@ -196,7 +196,6 @@ func createDefaultConfig() component.Config {
 		Protocols:      defaultProtocols(),
 		RequestTimeout: 5 * time.Minute,
 		MaxConnections: 65536,
-		Link:           LinkConfig{Clients: Networks{"127.0.0.0/8", "::1"}},
 		Batch: BatchConfig{
 			Size:    512,
 			Timeout: 200 * time.Millisecond,

@@ -63,7 +63,7 @@ func TestBothEndsOfAnExchangeAreOneTrace(t *testing.T) {
 
 func TestTheEndsAreLinkedThroughTranslatedAddresses(t *testing.T) {
 	n := newNetwork(t)
-	collector := startCollector(t, setup{Options: "{link: {clients: [10.244.0.0/16]}}"})
+	collector := startCollector(t, setup{})
 	const port = 8080
 	server := start(t, within(n.server, self(t, "server", fmt.Sprint(serverAddress, ":", port))))
 	ask := func(host string) {

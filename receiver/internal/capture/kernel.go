@@ -171,9 +171,7 @@ func (k *kernel) Next(e *Event) error {
 		if e.PID == k.self && e.Kind == Data {
 			continue
 		}
-		if wanted, err := k.refusals.admit(e); wanted || err != nil {
-			return err
-		}
+		return k.refusals.judge(e)
 	}
 }
 

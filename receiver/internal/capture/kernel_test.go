@@ -99,6 +99,9 @@ func TestOwnDataIsLeftOut(t *testing.T) {
 		if e.Kind == Data && e.PID == uint32(os.Getpid()) {
 			t.Errorf("saw %+v", e)
 		}
+		if e.Side == stream.Client && e.Local == own.LocalAddr().(*net.TCPAddr).AddrPort() {
+			t.Errorf("saw an own client: %+v", e)
+		}
 	}
 }
 

@@ -30,14 +30,14 @@ type program struct {
 	execs uint32
 }
 
-// admit reports whether an event is wanted, by the process that moved its bytes.
-func (r *refusals) admit(e *Event) (bool, error) {
+// judge empties an event if the process that moved its bytes is not wanted.
+func (r *refusals) judge(e *Event) error {
 	if r.wanted == nil || e.Kind != Data {
-		return true, nil
+		return nil
 	}
 	p := program{start: e.Start, pid: e.PID, execs: e.Execs}
 	if p == r.last {
-		return true, nil
+		return nil
 	}
 	verdict, known := r.known[p]
 	if !known {
@@ -49,11 +49,12 @@ func (r *refusals) admit(e *Event) (bool, error) {
 	}
 	if verdict {
 		r.last = p
-		return true, nil
+		return nil
 	}
+	*e = Event{Flow: e.Flow, Kind: Refused, Side: e.Side, Sure: e.Sure, Time: e.Time, Local: e.Local, Peer: e.Peer}
 	// Again if the kernel has forgotten it.
 	if err := r.kernel.Put(p.pid, bpf.CaptureRefusal{StartNs: p.start, Execs: p.execs}); err != nil {
-		return false, fmt.Errorf("refuse process %d: %w", p.pid, err)
+		return fmt.Errorf("refuse process %d: %w", p.pid, err)
 	}
-	return false, nil
+	return nil
 }

@@ -20,10 +20,11 @@ type Kind uint8
 
 // Kinds of events.
 const (
-	Data   Kind = iota // bytes were read from or written to the socket
-	Opened             // the connection was established
-	Ended              // one direction was shut down; Event.Out tells which
-	Closed             // the socket is gone
+	Data    Kind = iota // bytes were read from or written to the socket
+	Opened              // the connection was established
+	Ended               // one direction was shut down; Event.Out tells which
+	Closed              // the socket is gone
+	Refused             // a process moved bytes whose data is not wanted: none of it comes
 )
 
 // An Event is one thing that happened at the observed end of a connection.

@@ -49,7 +49,7 @@ type Settings struct {
 	Hostname       string // host.name of every resource; empty: none
 
 	// Clients are the addresses of those whose end of a connection is observed
-	// as well, here or by another collector: never IPv4-mapped.
+	// by another collector: never IPv4-mapped.
 	Clients []netip.Prefix
 
 	// Identify tells who a process is. It is called by a few goroutines at

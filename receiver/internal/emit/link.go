@@ -50,7 +50,7 @@ func (e *Emitter) link(c *exchange.Core) link {
 	} else {
 		l.span = e.ids.span()
 	}
-	if known && c.Endpoint.Side == stream.Server && e.linked(client.Addr()) {
+	if known && c.Endpoint.Side == stream.Server && (c.Endpoint.Met || e.linked(client.Addr())) {
 		l.parent = common.span
 	}
 	switch {
@@ -71,7 +71,7 @@ func (e *Emitter) link(c *exchange.Core) link {
 	return l
 }
 
-// linked reports whether the client's end is observed, too.
+// linked reports whether the client's end is observed elsewhere.
 func (e *Emitter) linked(client netip.Addr) bool {
 	for _, p := range e.set.Clients {
 		if p.Contains(client) {

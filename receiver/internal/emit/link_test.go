@@ -59,6 +59,14 @@ func TestAClientThatIsNotObservedIsNobodysParent(t *testing.T) {
 	assert.EqualValues(t, flagSampled, s.flags)
 }
 
+func TestAClientOnThisMachineNeedsNoSetting(t *testing.T) {
+	client, server := ends()
+	server.Met = true
+	c, s := linkOf(client, 7, 1000*ms, ""), linkOf(server, 7, 1000*ms, "")
+	assert.Equal(t, c.trace, s.trace)
+	assert.Equal(t, c.span, s.parent)
+}
+
 func TestATraceOfTheRequestGoesThroughTheClientsSpan(t *testing.T) {
 	client, server := ends()
 	c, s := linkOf(client, 7, 1000*ms, traceparent, pods), linkOf(server, 7, 1000*ms, traceparent, pods)

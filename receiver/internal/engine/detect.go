@@ -22,7 +22,9 @@ func (e *Engine) detect(f *flow, lost bool) {
 	switch {
 	case verdict == protocol.Yes:
 		if swapped {
+			e.enlist(f, false)
 			f.swap()
+			e.enlist(f, f.endpoint.Side == stream.Client)
 		}
 		f.sure = true
 		e.follow(f, index, e.Protocols[index].NewConn(&f.endpoint, e.emits[index]))

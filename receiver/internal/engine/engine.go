@@ -7,6 +7,7 @@ package engine
 import (
 	"errors"
 	"io"
+	"net/netip"
 	"os"
 	"sync/atomic"
 	"time"
@@ -57,7 +58,8 @@ type Engine struct {
 	lose  func(reason string, n uint64)
 
 	flows   map[capture.FlowID]*flow
-	recent  flow // ring of all flows: next is the latest to be active, prev the first to go
+	recent  flow                   // ring of all flows: next is the latest to be active, prev the first to go
+	clients map[netip.AddrPort]int // flows that are clients' ends, by their addresses
 	waiting []waiting
 	pool    stream.Pool
 
@@ -75,7 +77,7 @@ type waiting struct {
 
 // New returns an engine that is ready to run.
 func New(s Settings) *Engine {
-	e := &Engine{Settings: s, flows: make(map[capture.FlowID]*flow)}
+	e := &Engine{Settings: s, flows: make(map[capture.FlowID]*flow), clients: make(map[netip.AddrPort]int)}
 	e.recent.next, e.recent.prev = &e.recent, &e.recent
 	e.lose = e.stats.loseMany
 	e.stats.exchanges = make([]outcomes, len(s.Protocols))
@@ -87,6 +89,7 @@ func New(s Settings) *Engine {
 			if c.Truncated {
 				e.stats.truncated[i].Add(1)
 			}
+			e.meet(c.Endpoint)
 			s.Sink.Emit(x)
 		})
 	}

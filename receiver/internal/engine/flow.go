@@ -36,6 +36,7 @@ type flow struct {
 	unbroken   bool          // conn's protocol is protocol.Unbroken
 	opaque     bool          // not to be looked at any more
 	early      bool          // an answer waits for its request
+	listed     bool          // in Engine.clients
 	struck     bool          // no sense was found since the direction last turned
 	next, prev *flow         // ring of Engine.recent
 }
@@ -76,6 +77,10 @@ func (e *Engine) handle(ev *capture.Event) {
 			return
 		}
 		e.data(f, ev)
+	case capture.Refused:
+		if f.conn == nil { // else others use the socket, too
+			e.close(f, exchange.Evicted, ev.Time)
+		}
 	case capture.Ended:
 		e.catchUp(f, ev)
 		if f.conn != nil {
@@ -128,6 +133,7 @@ func (e *Engine) open(ev *capture.Event) *flow {
 		f.halves[i].buf.Pool = &e.pool
 	}
 	e.flows[ev.Flow] = f
+	e.enlist(f, ev.Side == stream.Client)
 	e.stats.connections.Store(int64(len(e.flows)))
 	f.link(&e.recent)
 	return f
@@ -147,6 +153,7 @@ func (e *Engine) close(f *flow, why exchange.Outcome, at stream.Time) {
 	}
 	f.reset()
 	f.unlink()
+	e.enlist(f, false)
 	delete(e.flows, f.id)
 	e.stats.connections.Store(int64(len(e.flows)))
 }

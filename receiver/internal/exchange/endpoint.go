@@ -20,6 +20,7 @@ type Endpoint struct {
 	// Opened says that the connection was seen from its opening on, though bytes
 	// of it may have been missed.
 	Opened bool
+	Met    bool // Side is Server, and the client's end is observed here as well
 }
 
 // A Process is a process at a point in time. PID and Start together are
