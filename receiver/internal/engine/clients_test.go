@@ -32,6 +32,10 @@ func TestAServersEndMeetsItsClientsIfThatIsFollowed(t *testing.T) {
 			c := s.flow(2, stream.Client)
 			c.open().between(client, service).close()
 		}, "false"},
+		{"it speaks something else", func(s *script, f *flow) {
+			c := s.flow(2, stream.Client)
+			c.open().between(client, service).send(stream.Client, "HELO\n", 0)
+		}, "false"},
 		{"it is filtered out", func(s *script, f *flow) {
 			c := s.flow(2, stream.Client)
 			c.open().between(client, service).event(capture.Refused, stream.Client)

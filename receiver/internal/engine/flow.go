@@ -438,6 +438,7 @@ func (e *Engine) ignore(f *flow, why ignored, at stream.Time) {
 	}
 	f.reset()
 	f.opaque = true
+	e.enlist(f, false)
 	e.Source.Ignore(f.id)
 }
 
