@@ -97,8 +97,12 @@ func (c *FilterConfig) open(r process.Resolver) (f capture.Filter, err error) {
 		return f, err
 	}
 	if c.ofProcesses() {
-		f.Process = func(pid uint32, start uint64) bool {
-			executable, cgroups := r.Program(exchange.Process{PID: pid, Start: start})
+		f.Process = func(pid uint32, start uint64, comm [16]byte) bool {
+			p := exchange.Process{PID: pid, Start: start, Comm: comm}
+			executable, cgroups := r.Program(p)
+			if executable == "" { // it has ended, or may not be looked at
+				executable = process.Short(p).ExecutableName
+			}
 			return c.wants(executable, cgroups)
 		}
 	}

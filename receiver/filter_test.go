@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/perisco-io/perisco/receiver/internal/capture"
+	"github.com/perisco-io/perisco/receiver/internal/process"
 )
 
 func TestPorts(t *testing.T) {
@@ -56,6 +57,14 @@ func TestProcessesAreTheirProgramsAndCgroups(t *testing.T) {
 	} {
 		require.Equal(t, c.want, c.filter.wants(c.executable, c.cgroups), c.name)
 	}
+}
+
+func TestAProcessThatIsGoneIsToldByItsShortName(t *testing.T) {
+	c := FilterConfig{Exclude: FilterLists{Executables: Globs{"curl", "/usr/bin/wget"}}}
+	f, err := c.open(process.Resolver{Root: t.TempDir()})
+	require.NoError(t, err)
+	require.False(t, f.Process(42, 1, [16]byte{'c', 'u', 'r', 'l'}))
+	require.True(t, f.Process(42, 1, [16]byte{'w', 'g', 'e', 't'}), "its path is not known")
 }
 
 func TestFilterMistakes(t *testing.T) {

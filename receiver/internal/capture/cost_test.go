@@ -38,7 +38,7 @@ func BenchmarkFilteredPrograms(b *testing.B) {
 	benchmarkPrograms(b, Filter{
 		Include: Lists{Local: many(500, "127.0.0.0/8")},
 		Exclude: Lists{Peer: many(500), Ports: []PortRange{{1, 1023}}},
-		Process: func(uint32, uint64) bool { return true },
+		Process: func(uint32, uint64, [16]byte) bool { return true },
 	})
 }
 

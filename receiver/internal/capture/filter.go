@@ -12,10 +12,10 @@ import (
 // value takes all.
 type Filter struct {
 	Include, Exclude Lists
-	// Process reports whether what a process reads and writes is wanted. Asked
-	// once for each program that a process runs, from the goroutine of Next. nil:
-	// of every process.
-	Process func(pid uint32, start uint64) bool
+	// Process reports whether what a process reads and writes is wanted, which is
+	// told as in an Event. Asked once for each program that a process runs, from
+	// the goroutine of Next. nil: of every process.
+	Process func(pid uint32, start uint64, comm [16]byte) bool
 }
 
 // Lists are what connections are told by.

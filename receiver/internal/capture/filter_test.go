@@ -125,7 +125,7 @@ func TestProcessesAreFiltered(t *testing.T) {
 	forEachBackend(t, func(t *testing.T, b backend) {
 		asked := make(map[uint32]int)
 		unwanted := uint32(0)
-		src := openKernel(t, Options{Filter: Filter{Process: func(pid uint32, start uint64) bool {
+		src := openKernel(t, Options{Filter: Filter{Process: func(pid uint32, start uint64, _ [16]byte) bool {
 			asked[pid]++
 			return pid != unwanted && start != 0
 		}}}, b)
@@ -187,7 +187,7 @@ func TestAVerdictIsOfTheProgramNotOfTheProcess(t *testing.T) {
 	forEachBackend(t, func(t *testing.T, b backend) {
 		var verdicts []bool
 		var child uint32
-		src := openKernel(t, Options{Filter: Filter{Process: func(pid uint32, _ uint64) bool {
+		src := openKernel(t, Options{Filter: Filter{Process: func(pid uint32, _ uint64, _ [16]byte) bool {
 			if pid != child {
 				return false
 			}

@@ -17,7 +17,7 @@ const maxVerdicts = 16 << 10
 // refusals tell the kernel whose data is not wanted. The first that a program
 // reads or writes comes nevertheless, and is dropped here.
 type refusals struct {
-	wanted func(pid uint32, start uint64) bool // nil: all are
+	wanted func(pid uint32, start uint64, comm [16]byte) bool // nil: all are
 	kernel *ebpf.Map
 	known  map[program]bool
 	last   program // that was wanted
@@ -41,7 +41,7 @@ func (r *refusals) judge(e *Event) error {
 	}
 	verdict, known := r.known[p]
 	if !known {
-		verdict = r.wanted(e.PID, e.Start)
+		verdict = r.wanted(e.PID, e.Start, e.Comm)
 		if len(r.known) >= maxVerdicts || r.known == nil {
 			r.known = make(map[program]bool)
 		}
