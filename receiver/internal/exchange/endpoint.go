@@ -20,7 +20,8 @@ type Endpoint struct {
 	// Opened says that the connection was seen from its opening on, though bytes
 	// of it may have been missed.
 	Opened bool
-	Met    bool // Side is Server, and the client's end is observed here as well
+	// Met says of a server that the end of its client is observed here as well.
+	Met bool
 }
 
 // A Process is a process at a point in time. PID and Start together are
