@@ -276,7 +276,13 @@ func (c *conn) sql(x *call, p []byte, cut bool) {
 		c.latest.cut, c.latest.parameters = x.cut, 0
 		return
 	}
-	if name, ok := use(x.text); ok && !x.cut {
+	if x.cut {
+		return
+	}
+	if x.Trace.ID.IsEmpty() {
+		commented(x.text, &x.Trace)
+	}
+	if name, ok := use(x.text); ok {
 		x.switchTo(name)
 	}
 }

@@ -173,6 +173,29 @@ func TestAttributesStandBeforeTheTextOfAQuery(t *testing.T) {
 	}
 }
 
+func TestACommentAtTheEndOfAQueryPutsItIntoATrace(t *testing.T) {
+	const trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+	const parent = "00-" + trace + "-00f067aa0ba902b7-01"
+	for query, want := range map[string]string{
+		"SELECT 1 FROM a /*action='list',traceparent='" + parent + "',tracestate='a%3D1'*/":       trace,
+		"SELECT 1 FROM a /*traceparent='" + parent + "'*/ ;\n":                                    trace,
+		"SELECT 1 FROM a /*traceparent='" + parent + "'*/ /*of another*/":                         "",
+		"SELECT 1 FROM a /*traceparent='" + parent + "*/":                                         "",
+		"SELECT 1 FROM a WHERE b = '/*traceparent=''" + parent + "''*/'":                          "",
+		"SELECT 1 FROM a /*traceparent='00-" + strings.ToUpper(trace) + "-00f067aa0ba902b7-01'*/": "",
+		"*/": "",
+	} {
+		var got pcommon.TraceID
+		p := newPeers(func(x exchange.Exchange) { got = x.Base().Trace.ID })
+		p.login(t, 0)
+		p.ask(t, pack(0, "\x03"+query))
+		p.answer(t, pack(1, ok))
+		if (want != "" || !got.IsEmpty()) && got.String() != want {
+			t.Errorf("%s: trace %v, want %q", query, got, want)
+		}
+	}
+}
+
 func TestTheSchemaInUseIsFollowed(t *testing.T) {
 	var o told
 	p := newPeers(o.emit)

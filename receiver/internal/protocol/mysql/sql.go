@@ -48,6 +48,24 @@ func attributes(p []byte, trace *exchange.Trace) (text []byte, ok bool) {
 	return values.p, !values.cut
 }
 
+// commented takes the trace of a comment at the end of a statement, as
+// sqlcommenter and its likes write it: /*key='value',traceparent='00-…'*/
+// (google.github.io/sqlcommenter/spec). Values are URL encoded, which changes
+// nothing in this one.
+func commented(text []byte, trace *exchange.Trace) {
+	text = bytes.TrimRight(text, " \t\r\n;")
+	if !bytes.HasSuffix(text, []byte("*/")) {
+		return
+	}
+	_, value, ok := bytes.Cut(text[max(0, bytes.LastIndex(text, []byte("/*"))):], []byte("traceparent='"))
+	if !ok {
+		return
+	}
+	if end := bytes.IndexByte(value, '\''); end >= 0 {
+		trace.SetParent(value[:end])
+	}
+}
+
 // value reads one of a type. page_protocol_binary_resultset, "Binary Protocol
 // Value"; enum_field_types.
 func value(f *fields, kind byte) []byte {
