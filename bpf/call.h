@@ -94,5 +94,5 @@ static __always_inline int end_call(enum slot slot, struct sock *sk, const struc
 		return 0;
 	if (!out && flags & MSG_TRUNC && !s->event.missing) // the buffer holds what it held before
 		s->event.missing = MISSING_DISCARDED;
-	return end_data(slot, s, p);
+	return end_data(slot, s, sk, p);
 }

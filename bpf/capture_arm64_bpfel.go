@@ -21,18 +21,20 @@ type CaptureEvent struct {
 	Seq           uint32
 	Ack           uint32
 	LenBytes      uint32
-	CapturedBytes uint32
 	Tgid          uint32
 	LocalAddr     [16]uint8
 	PeerAddr      [16]uint8
 	Comm          [16]int8
 	LocalPort     uint16
 	PeerPort      uint16
+	CapturedBytes uint16
+	Execs         uint16
+	TurnsOut      uint16
+	TurnsIn       uint16
 	Kind          CaptureKind
 	Role          CaptureRole
 	Missing       CaptureMissing
 	Flags         CaptureFlag
-	Execs         uint32
 }
 
 type CaptureFilter uint16
@@ -55,6 +57,7 @@ const (
 	CaptureFlagFLAG_SEQUENCED CaptureFlag = 4
 	CaptureFlagFLAG_OPENED    CaptureFlag = 8
 	CaptureFlagFLAG_CONTINUED CaptureFlag = 16
+	CaptureFlagFLAG_TURNED    CaptureFlag = 32
 )
 
 type CaptureKind uint8
@@ -71,7 +74,8 @@ type CaptureLoss uint32
 const (
 	CaptureLossLOSS_RING_FULL_DATA  CaptureLoss = 0
 	CaptureLossLOSS_RING_FULL_STATE CaptureLoss = 1
-	CaptureLossLOSS_IGNORED         CaptureLoss = 2
+	CaptureLossLOSS_RING_FULL_TURN  CaptureLoss = 2
+	CaptureLossLOSS_IGNORED         CaptureLoss = 3
 )
 
 type CaptureMissing uint8

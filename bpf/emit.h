@@ -74,6 +74,7 @@ static __always_inline bool emit_record(struct event *e, u32 len_bytes, enum mis
 	e->seq += len_bytes;
 	e->len_bytes = others;
 	e->captured_bytes = 0;
+	e->turns_out = e->turns_in = 0;
 	e->flags |= FLAG_CONTINUED;
 	return true;
 }
@@ -139,13 +140,19 @@ __noinline int emit_records(u32 slot, u32 new_process)
 }
 
 // Copies the payload, if there is one, and sends the event off.
-static __always_inline int end_data(enum slot slot, struct scratch *s, const struct payload *from)
+static __always_inline int end_data(enum slot slot, struct scratch *s, struct sock *sk, const struct payload *from)
 {
 	bool new_process = fill_process(&s->event);
 	if (!s->event.missing)
 		s->event.missing = from->missing;
 	begin_copy(s, from);
-	return emit_records(slot, new_process);
+	u32 out = s->event.turns_out, in = s->event.turns_in;
+	emit_records(slot, new_process);
+	bool told = s->event.flags & FLAG_CONTINUED;
+	struct connection *c = told && (out || in) ? find_connection(sk) : NULL;
+	if (c)
+		turns_told(c, out, in);
+	return 0;
 }
 
 static __always_inline int emit_state(struct sock *sk, enum kind kind, u8 flags)
@@ -157,7 +164,13 @@ static __always_inline int emit_state(struct sock *sk, enum kind kind, u8 flags)
 	fill_socket(&e, sk, kind, flags, 0);
 	if (!wanted(sk, &e))
 		return 0;
-	if (!output(&e, sizeof(e), false))
-		count(LOSS_RING_FULL_STATE);
+	if (output(&e, sizeof(e), false)) {
+		if (c)
+			turns_told(c, e.turns_out, e.turns_in);
+		return 0;
+	}
+	count(LOSS_RING_FULL_STATE);
+	if (c && c->opened && kind == KIND_CLOSED) // nobody will tell of them
+		count_many(LOSS_RING_FULL_TURN, e.role == ROLE_CLIENT ? c->turns_out : c->turns_in);
 	return 0;
 }

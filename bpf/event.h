@@ -23,6 +23,7 @@ enum flag : u8 {
 	FLAG_SEQUENCED = 1 << 2, // seq and ack are valid
 	FLAG_OPENED = 1 << 3,    // role is known from the opening; else it is a guess
 	FLAG_CONTINUED = 1 << 4, // of a read or write of which the event before told the beginning
+	FLAG_TURNED = 1 << 5,    // KIND_DATA: begins a turn
 };
 
 // Why captured_bytes < len_bytes.
@@ -53,19 +54,24 @@ struct event {
 	// next one; and of the next byte of the other direction. FINs not counted.
 	u32 seq;
 	u32 ack;
-	u32 len_bytes;      // moved
-	u32 captured_bytes; // the first of them, which follow
-	u32 tgid;           // KIND_DATA: process, by its number in the first pid namespace
-	u8 local_addr[16];  // IPv4 as ::ffff:a.b.c.d
+	u32 len_bytes;     // moved
+	u32 tgid;          // KIND_DATA: process, by its number in the first pid namespace
+	u8 local_addr[16]; // IPv4 as ::ffff:a.b.c.d
 	u8 peer_addr[16];
 	char comm[TASK_COMM_LEN]; // KIND_DATA: of the process's first thread
 	u16 local_port;           // host byte order
 	u16 peer_port;
+	u16 captured_bytes;       // the first of those that moved, which follow
+	u16 execs;                // KIND_DATA: tells apart the programs that the process has executed
+	// Turns that began since the last event of the flow that reached the ring,
+	// with that of this one: of the observed end, and of its peer. A turn is what
+	// one of them says until the other does.
+	u16 turns_out;
+	u16 turns_in;
 	enum kind kind;
 	enum role role;
 	enum missing missing;
 	enum flag flags;
-	u32 execs; // KIND_DATA: tells apart the programs that the process has executed
 };
 _Static_assert(sizeof(struct event) == 104, "no hidden padding, a multiple of 8");
 
@@ -83,6 +89,7 @@ _Static_assert(sizeof(struct policy) == 24, "three words");
 enum loss {
 	LOSS_RING_FULL_DATA,  // a read or write, while the ring was full
 	LOSS_RING_FULL_STATE, // an opening, end or close, while the ring was full
+	LOSS_RING_FULL_TURN,  // a turn of a client, with all that came after it, while the ring was full
 	LOSS_IGNORED,         // a read or write of a flow that user space ignores
 };
 #define LOSSES (LOSS_IGNORED + 1)

@@ -139,7 +139,7 @@ static __always_inline bool process_refused(void)
 	if (!r)
 		return false;
 	struct task_struct *leader = READ(current_task(), group_leader);
-	return r->start_ns == READ(leader, start_boottime) && r->execs == (u32)READ(leader, self_exec_id);
+	return r->start_ns == READ(leader, start_boottime) && r->execs == (u16)READ(leader, self_exec_id);
 }
 
 // Whether it is known that nobody wants the data that this process moves over sk.

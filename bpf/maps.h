@@ -58,9 +58,9 @@ struct {
 	__type(value, struct scratch);
 } scratches SEC(".maps");
 
-// socket -> what was seen of its connection. Written when it opens and ends,
-// read by every event of it, deleted by the kernel with the socket. As large
-// as there are connections.
+// socket -> what was seen of its connection. Written when it opens and ends, and
+// by its data, read by every event of it, deleted by the kernel with the
+// socket. As large as there are connections.
 enum verdict : u8 {
 	VERDICT_NONE,
 	VERDICT_WANTED,
@@ -76,6 +76,10 @@ struct connection {
 	enum verdict verdict; // of the filters
 	bool hidden;   // opened by a process whose data is not reported
 	u16 generation; // tells it from others at the same address (flow_of); 0 unless opened
+	bool talks_out; // whose turn it is
+	bool talks_in;
+	u32 turns_out; // that no event told of yet, see struct event
+	u32 turns_in;
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
@@ -85,7 +89,7 @@ struct {
 } connections SEC(".maps");
 
 // address of a socket -> the same, where it has no type. Deleted when the
-// socket goes. 32,768 are what a busy node has open, in 3 MiB; of those pushed
+// socket goes. 32,768 are what a busy node has open, in 4 MiB; of those pushed
 // out the role is a guess again. User space makes it small where it is not used.
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -173,7 +177,7 @@ struct {
 	__type(value, u64);
 } processes SEC(".maps");
 
-// enum loss -> events lost so. Counted up here, summed by user space.
+// enum loss -> events, or turns, lost so. Counted up here, summed by user space.
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, LOSSES);
@@ -181,9 +185,14 @@ struct {
 	__type(value, u64);
 } losses SEC(".maps");
 
+static __always_inline void count_many(enum loss why, u32 n)
+{
+	u64 *lost = bpf_map_lookup_elem(&losses, &why);
+	if (lost)
+		*lost += n;
+}
+
 static __always_inline void count(enum loss why)
 {
-	u64 *events_lost = bpf_map_lookup_elem(&losses, &why);
-	if (events_lost)
-		*events_lost += 1;
+	count_many(why, 1);
 }

@@ -61,7 +61,7 @@ __noinline int copy_payload(u32 slot, u32 want)
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &slot);
 	if (!s)
 		return MISSING_FAULT;
-	volatile u32 *captured = &s->event.captured_bytes; // from memory each time, see struct scratch
+	volatile u16 *captured = &s->event.captured_bytes; // from memory each time, see struct scratch
 	for (int step = 0; step < COPY_STEPS; step++) {
 		u32 done = *captured;
 		if (done >= want)

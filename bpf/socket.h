@@ -93,6 +93,36 @@ static __always_inline void fill_role(struct event *e, struct sock *sk, const st
 	e->role = bpf_map_lookup_elem(&listeners, &at) ? ROLE_SERVER : ROLE_CLIENT;
 }
 
+// Notes whose turn it is. Threads that read and write one socket at the same
+// time can miscount.
+static __always_inline void take_turn(struct connection *c, struct event *e)
+{
+	bool out = e->flags & FLAG_OUT;
+	if (out ? c->talks_out : c->talks_in)
+		return;
+	e->flags |= FLAG_TURNED;
+	c->talks_out = out;
+	c->talks_in = !out;
+	if (out)
+		c->turns_out++;
+	else
+		c->turns_in++;
+}
+
+// What does not fit is left for the next event.
+static __always_inline void fill_turns(struct event *e, const struct connection *c)
+{
+	e->turns_out = c->turns_out < 0xffff ? c->turns_out : 0xffff;
+	e->turns_in = c->turns_in < 0xffff ? c->turns_in : 0xffff;
+}
+
+// Notes that an event told of so many turns.
+static __always_inline void turns_told(struct connection *c, u32 out, u32 in)
+{
+	c->turns_out -= c->turns_out < out ? c->turns_out : out;
+	c->turns_in -= c->turns_in < in ? c->turns_in : in;
+}
+
 // Fills everything but the payload and the process. Every byte of e is set.
 static __always_inline void fill_socket(struct event *e, struct sock *sk, enum kind kind, u8 flags,
 					u32 len_bytes)
@@ -111,7 +141,7 @@ static __always_inline void fill_socket(struct event *e, struct sock *sk, enum k
 		fill_v6(e->local_addr, &sk->__sk_common.skc_v6_rcv_saddr);
 		fill_v6(e->peer_addr, &sk->__sk_common.skc_v6_daddr);
 	}
-	struct connection *c = find_connection(sk);
+	struct connection *c = kind == KIND_DATA ? connection_of(sk) : find_connection(sk);
 	// An MPTCP socket has no sequence numbers but those of its subflows; those
 	// of kernel TLS count what it makes of the bytes; and tcp_disconnect()
 	// begins new ones.
@@ -126,4 +156,9 @@ static __always_inline void fill_socket(struct event *e, struct sock *sk, enum k
 		e->local_port = bpf_ntohs(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
 	}
 	fill_role(e, sk, c);
+	if (c) {
+		if (kind == KIND_DATA)
+			take_turn(c, e);
+		fill_turns(e, c);
+	}
 }

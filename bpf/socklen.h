@@ -38,7 +38,7 @@ static __always_inline int socklen(enum slot slot, struct sock *sk, bool out, in
 		p.missing = MISSING_DISCARDED;
 	else if (!s->event.missing)
 		find_payload(&p, sk, out);
-	return end_data(slot, s, &p);
+	return end_data(slot, s, sk, &p);
 }
 
 SEC("tp_btf/sock_send_length")

@@ -101,5 +101,5 @@ int BPF_PROG(sysexit, struct pt_regs *regs, long ret)
 		p.missing = MISSING_DISCARDED;
 	else if (!s->event.missing)
 		find_buffer(&p, nr, out, arg1, arg2);
-	return end_data(SLOT_SEND, s, &p);
+	return end_data(SLOT_SEND, s, sk, &p);
 }

@@ -23,6 +23,7 @@ type setup struct {
 	Options  string // of the receiver, as YAML; empty: none
 	Export   string // URL of an OTLP/HTTP receiver that gets everything, too
 	Graph    string // file that gets the service graph, too
+	Sending  string // options of the exporter to there, as YAML; empty: none
 	Discard  bool   // write no files: what comes out is not looked at
 	User     uint32 // who runs it; 0: the user of the test
 }
@@ -40,7 +41,7 @@ connectors:
   service_graph: {metrics_flush_interval: 100ms, store: {ttl: 1s}}
 {{- end}}
 {{- if .Export}}
-  otlp_http: {endpoint: "{{.Export}}"}
+  otlp_http: {endpoint: "{{.Export}}"{{with .Sending}}, {{.}}{{end}}}
 {{- end}}
 extensions:
   health_check: {endpoint: "{{.Health}}"}

@@ -142,12 +142,19 @@ func (p *process) awaitListening(t testing.TB, address string) {
 // tail returns the end of what the process wrote.
 func (p *process) tail(t testing.TB) string {
 	t.Helper()
+	written := p.written(t)
+	if len(written) > logShown {
+		return "[…]" + written[len(written)-logShown:]
+	}
+	return written
+}
+
+// written returns all that the process wrote.
+func (p *process) written(t testing.TB) string {
+	t.Helper()
 	written, err := os.ReadFile(p.output)
 	if err != nil {
 		return err.Error()
-	}
-	if len(written) > logShown {
-		return "[…]" + string(written[len(written)-logShown:])
 	}
 	return string(written)
 }

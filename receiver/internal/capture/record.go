@@ -51,6 +51,9 @@ func decode(e *Event, raw []byte, missing []string) error {
 		Seq:       h.Seq,
 		Ack:       h.Ack,
 		Sequenced: h.Flags&bpf.CaptureFlagFLAG_SEQUENCED != 0,
+		TurnsOut:  h.TurnsOut,
+		TurnsIn:   h.TurnsIn,
+		Turned:    h.Flags&bpf.CaptureFlagFLAG_TURNED != 0,
 		Continued: h.Flags&bpf.CaptureFlagFLAG_CONTINUED != 0,
 		Len:       h.LenBytes,
 		Data:      raw[recordHead:],
@@ -59,7 +62,7 @@ func decode(e *Event, raw []byte, missing []string) error {
 		Peer:      netip.AddrPortFrom(netip.AddrFrom16(h.PeerAddr).Unmap(), h.PeerPort),
 		PID:       h.Tgid,
 		Start:     h.StartNs,
-		Execs:     h.Execs,
+		Execs:     uint32(h.Execs),
 		Comm:      *(*[16]byte)(unsafe.Pointer(&h.Comm)),
 	}
 	return nil

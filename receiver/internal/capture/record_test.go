@@ -22,7 +22,9 @@ func sample() ([]byte, bpf.CaptureEvent) {
 		PeerAddr: netip.MustParseAddr("2001:db8::1").As16(), PeerPort: 50000,
 		Comm: [16]int8{'n', 'g', 'i', 'n', 'x'},
 		Role: bpf.CaptureRoleROLE_SERVER, Kind: bpf.CaptureKindKIND_DATA,
-		Flags: bpf.CaptureFlagFLAG_OUT | bpf.CaptureFlagFLAG_SEQUENCED | bpf.CaptureFlagFLAG_OPENED,
+		Flags: bpf.CaptureFlagFLAG_OUT | bpf.CaptureFlagFLAG_SEQUENCED | bpf.CaptureFlagFLAG_OPENED |
+			bpf.CaptureFlagFLAG_TURNED,
+		TurnsOut: 3, TurnsIn: 4,
 	}
 	raw := make([]byte, recordHead+captured)
 	copy(raw, unsafe.Slice((*byte)(unsafe.Pointer(&head)), recordHead))
@@ -46,12 +48,13 @@ func TestDecodeTakesEveryField(t *testing.T) {
 		Flow: 1 << 20, Kind: Data, Out: true, Side: stream.Server, Sure: true,
 		Time: 2, Seq: 7, Ack: 8, Sequenced: true, Len: 500,
 		Local: netip.MustParseAddrPort("10.0.0.1:80"), Peer: netip.MustParseAddrPort("[2001:db8::1]:50000"),
-		PID: 42, Start: 1, Execs: 3, Comm: [16]byte{'n', 'g', 'i', 'n', 'x'},
+		PID: 42, Start: 1, Execs: 3, Comm: [16]byte{'n', 'g', 'i', 'n', 'x'}, TurnsOut: 3, TurnsIn: 4, Turned: true,
 	}
 	if got := e; got.Flow != want.Flow || got.Kind != want.Kind || got.Out != want.Out || got.Side != want.Side ||
 		got.Sure != want.Sure || got.Time != want.Time || got.Seq != want.Seq || got.Ack != want.Ack ||
 		got.Sequenced != want.Sequenced || got.Len != want.Len || got.Local != want.Local || got.Peer != want.Peer ||
-		got.PID != want.PID || got.Start != want.Start || got.Execs != want.Execs || got.Comm != want.Comm {
+		got.PID != want.PID || got.Start != want.Start || got.Execs != want.Execs || got.Comm != want.Comm ||
+		got.TurnsOut != want.TurnsOut || got.TurnsIn != want.TurnsIn || got.Turned != want.Turned {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 }

@@ -46,6 +46,14 @@ type Event struct {
 	Seq, Ack  uint32
 	Sequenced bool
 
+	// TurnsOut and TurnsIn are how many turns began since the last event of the
+	// flow that Next returned, with that of this one: of the observed end, and of
+	// its peer. What one of them says until the other does is a turn; more
+	// than one of the same end is more than an event tells of. Zero where the
+	// source does not count.
+	TurnsOut, TurnsIn uint16
+	Turned            bool // says of Data that it begins a turn
+
 	// Continued says of Data that it goes on where the event before in this
 	// direction ended, within the same read or write.
 	Continued bool

@@ -26,6 +26,9 @@ func (e *Engine) detect(f *flow, lost bool) {
 			f.swap()
 			e.enlist(f, f.endpoint.Side == stream.Client)
 		}
+		if !f.sure { // what came before it was joined is not known
+			f.tally = tally{settled: true}
+		}
 		f.sure = true
 		e.follow(f, index, e.Protocols[index].NewConn(&f.endpoint, e.emits[index]))
 		if p := &f.endpoint.Process; p.PID == 0 {
@@ -52,6 +55,8 @@ func (e *Engine) detect(f *flow, lost bool) {
 // follow lets the protocol with this index have a connection.
 func (e *Engine) follow(f *flow, index int, conn protocol.Conn) {
 	f.conn, f.turns = conn, 0
+	f.dialogue, _ = conn.(protocol.Dialogue)
+	f.reason = e.Protocols[index].Name() + requestNotCaptured
 	if _, f.unbroken = e.Protocols[index].(protocol.Unbroken); f.unbroken {
 		e.Source.Whole(f.id)
 	}

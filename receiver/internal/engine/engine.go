@@ -58,6 +58,7 @@ type Engine struct {
 	lose  func(reason string, n uint64)
 
 	flows   map[capture.FlowID]*flow
+	handed  uint64                 // exchanges, to Sink
 	recent  flow                   // ring of all flows: next is the latest to be active, prev the first to go
 	clients map[netip.AddrPort]int // flows that are clients' ends, by their addresses
 	waiting []waiting
@@ -85,6 +86,7 @@ func New(s Settings) *Engine {
 	for i := range s.Protocols {
 		e.emits = append(e.emits, func(x exchange.Exchange) {
 			c := x.Base()
+			e.handed++
 			e.stats.exchanges[i][c.Outcome].Add(1)
 			if c.Truncated {
 				e.stats.truncated[i].Add(1)

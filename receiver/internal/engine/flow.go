@@ -39,6 +39,7 @@ type flow struct {
 	listed     bool          // in Engine.clients
 	struck     bool          // no sense was found since the direction last turned
 	next, prev *flow         // ring of Engine.recent
+	tally
 }
 
 // A half is one direction of a connection.
@@ -59,13 +60,15 @@ func (e *Engine) handle(ev *capture.Event) {
 	f := e.flows[ev.Flow]
 	if f == nil {
 		if ev.Kind != capture.Data && ev.Kind != capture.Opened {
+			e.unfollowed(ev)
 			return
 		}
 		f = e.open(ev)
 	} else {
 		f.touch(&e.recent)
 	}
-	open := f.open()
+	open, handed := f.open(), e.handed
+	e.turn(f, ev)
 	switch ev.Kind {
 	case capture.Opened:
 		f.opened(ev)
@@ -77,8 +80,10 @@ func (e *Engine) handle(ev *capture.Event) {
 			return
 		}
 		e.data(f, ev)
+		e.told(f, uint64(f.open()-open)+e.handed-handed)
 	case capture.Refused:
 		if f.conn == nil { // else others use the socket, too
+			f.tally = tally{settled: true}
 			e.close(f, exchange.Evicted, ev.Time)
 		}
 	case capture.Ended:
@@ -128,6 +133,7 @@ func (e *Engine) open(ev *capture.Event) *flow {
 		e.drop(e.recent.prev, exchange.Evicted, ev.Time)
 	}
 	f := &flow{id: ev.Flow, sure: ev.Sure, out: ev.Side}
+	f.settled = true
 	f.endpoint = exchange.Endpoint{Side: ev.Side, Local: ev.Local, Peer: ev.Peer}
 	for i := range f.halves {
 		f.halves[i].buf.Pool = &e.pool
@@ -142,12 +148,14 @@ func (e *Engine) open(ev *capture.Event) *flow {
 // drop ends a connection that had no event of its own.
 func (e *Engine) drop(f *flow, why exchange.Outcome, at stream.Time) {
 	open := f.open()
+	f.missed = f.missed || len(f.halves[stream.Client].buf.Bytes()) > 0 // a request had begun
 	e.close(f, why, at)
 	e.recount(f, open)
 }
 
 // close ends a connection and forgets it.
 func (e *Engine) close(f *flow, why exchange.Outcome, at stream.Time) {
+	e.finish(f)
 	if f.conn != nil {
 		f.conn.Close(why, at)
 	}
@@ -434,6 +442,7 @@ func (e *Engine) strike(f *flow, at stream.Time) {
 func (e *Engine) ignore(f *flow, why ignored, at stream.Time) {
 	e.stats.ignored[why].Add(1)
 	if f.conn != nil {
+		e.finish(f)
 		f.conn.Close(exchange.Lost, at)
 	}
 	f.reset()

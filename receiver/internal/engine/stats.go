@@ -18,7 +18,10 @@ const (
 	connectionEvicted = "connection_evicted" // more connections than allowed
 	unaskedAnswer     = "answer_without_request"
 	unpaired          = "answers_unpaired"
-	notCaptured       = "message_cut_by_" // bytes were missing that a parser needed; capture.Event.Missing follows, sequenceGap or tornWrite
+	turnNotCaptured   = "turn_not_captured" // of a client, on a connection of which too little was seen to know its protocol
+	// requestNotCaptured follows the name of the protocol.
+	requestNotCaptured = "_request_not_captured"
+	notCaptured        = "message_cut_by_" // bytes were missing that a parser needed; capture.Event.Missing follows, sequenceGap or tornWrite
 )
 
 // maxReasons bounds the reasons that protocols can add.

@@ -134,3 +134,6 @@ func (c *toyConn) Lost(_ stream.Side, at stream.Time) error {
 
 func (c *toyConn) Ended(stream.Side, stream.Time)             {}
 func (c *toyConn) Close(why exchange.Outcome, at stream.Time) { c.EndAll(why, at) }
+
+func (c *toyConn) Continues() bool { return false }
+func (c *toyConn) Parts() bool     { return false }

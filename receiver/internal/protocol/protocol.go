@@ -138,6 +138,18 @@ type Conn interface {
 	Live() int
 }
 
+// A Dialogue is a Conn whose peers take turns: a client that has asked says no
+// more before it was answered, unless it pipelines. The engine counts each turn
+// of the client's of which nothing was captured as a request that was lost.
+type Dialogue interface {
+	Conn
+	// Continues reports whether the client's next turn goes on with what it has
+	// begun, as the body that the server asked for: it is no request.
+	Continues() bool
+	// Parts reports whether clients take leave in a turn that nobody answers.
+	Parts() bool
+}
+
 // An Accountant is a Conn that knows of losses which the engine cannot see:
 // requests of which nothing was captured, or what a bound made it forget.
 type Accountant interface {

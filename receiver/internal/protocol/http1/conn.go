@@ -127,6 +127,12 @@ func (c *conn) lostServer(at stream.Time) error {
 	return c.LostServer(at)
 }
 
+// Continues implements protocol.Dialogue.
+func (c *conn) Continues() bool { return c.client.stage == atBody && !c.refused() }
+
+// Parts implements protocol.Dialogue.
+func (c *conn) Parts() bool { return false }
+
 // Ended implements protocol.Conn.
 func (c *conn) Ended(side stream.Side, at stream.Time) {
 	if side == stream.Server {

@@ -31,7 +31,7 @@ type Protocol struct {
 
 var (
 	_ protocol.Protocol = (*Protocol)(nil)
-	_ protocol.Conn     = (*conn)(nil)
+	_ protocol.Dialogue = (*conn)(nil)
 	_ exchange.Exchange = (*call)(nil)
 )
 

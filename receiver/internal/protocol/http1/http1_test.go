@@ -15,3 +15,11 @@ func TestConversations(t *testing.T) {
 func FuzzConversation(f *testing.F) {
 	protocoltest.Fuzz(f, http1.New(httpconv.Options{}), "http1")
 }
+
+func TestRequestsThatAreLostAreCounted(t *testing.T) {
+	protocoltest.Dialogues(t, http1.New(httpconv.Options{}), "http1",
+		"apache-pipelined", "chunked-over-length", "equal-lengths", "expect-answered-at-once", "folded-fields",
+		"go-connect-tunnel", "h2c-accepted", "joined-in-request-body", "lost-continue", "lost-pipelined-response",
+		"nginx-bad-request", "nginx-continue", "nginx-pipelined", "not-utf8", "pipelined-window", "reset",
+		"tls-after-http")
+}

@@ -175,6 +175,16 @@ func (c *conn) place(x *call) {
 	}
 }
 
+// Continues implements protocol.Dialogue: the server asked for a file, or for
+// another step of an authentication.
+func (c *conn) Continues() bool {
+	x, ok := c.Oldest()
+	return ok && (x.file || c.stage == inAuth)
+}
+
+// Parts implements protocol.Dialogue: with COM_QUIT.
+func (c *conn) Parts() bool { return true }
+
 // Ended implements protocol.Conn.
 func (c *conn) Ended(side stream.Side, at stream.Time) {
 	if side == stream.Server {

@@ -28,7 +28,7 @@ type Protocol struct {
 
 var (
 	_ protocol.Unbroken = (*Protocol)(nil)
-	_ protocol.Conn     = (*conn)(nil)
+	_ protocol.Dialogue = (*conn)(nil)
 	_ exchange.Exchange = (*call)(nil)
 )
 

@@ -41,6 +41,10 @@ type player struct {
 	opened bool
 	seq    [2]uint32 // of the next byte, by sender
 	data   []byte    // of the event that was handed out last
+
+	talks stream.Side // whose turn it is
+	began bool        // somebody has talked
+	turns [2]uint16   // by side, that no event told of yet
 }
 
 var _ capture.Source = (*player)(nil)
@@ -80,6 +84,10 @@ func (p *player) Next(e *capture.Event) error {
 			e.Missing = "limit"
 		}
 		p.seq[s.side] += e.Len
+		if e.Turned = !p.began || s.side != p.talks; e.Turned {
+			p.began, p.talks = true, s.side
+			p.turns[s.side]++
+		}
 		if s.lost {
 			return p.Next(e)
 		}
@@ -88,6 +96,8 @@ func (p *player) Next(e *capture.Event) error {
 	case closed, reset:
 		e.Kind, e.Reset = capture.Closed, s.kind == reset
 	}
+	e.TurnsOut, e.TurnsIn = p.turns[p.side], p.turns[p.side.Peer()]
+	p.turns = [2]uint16{}
 	return nil
 }
 
