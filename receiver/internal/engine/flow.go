@@ -347,7 +347,7 @@ func (e *Engine) parse(f *flow, side stream.Side) {
 	} else {
 		err = f.conn.Server(b)
 	}
-	if err == nil && len(b.Bytes()) > maxHeld {
+	if (err == nil || err == protocol.ErrEarly) && len(b.Bytes()) > maxHeld {
 		err = errHeld
 	}
 	switch v := err.(type) {

@@ -17,9 +17,10 @@ import (
 // An exchange that expired keeps its place, so that an answer that comes late
 // is not taken for that of a younger request. Not safe for concurrent use.
 type Table[E exchange.Exchange] struct {
-	open []entry[E] // from head on
+	open []entry[E] // from head on; neither the first nor the last is gone
 	head int
-	live int // entries that are not ghosts
+	live int // entries that are neither ghosts nor gone
+	gone int
 	// shuffled says that a key was opened after a greater one. Until then an
 	// entry is found in a few steps however many are open.
 	shuffled bool
@@ -33,6 +34,7 @@ type entry[E exchange.Exchange] struct {
 	key   uint64
 	x     E
 	ghost bool // already handed out: only its place is left
+	gone  bool // nothing is left but the key
 }
 
 // New returns a table of at most max open exchanges that belong to ep. It
@@ -95,10 +97,23 @@ func (t *Table[E]) EndAll(why exchange.Outcome, at stream.Time) {
 	t.open = nil
 }
 
+// EndAbove ends every open exchange with a key above key, oldest first, with this
+// error type.
+func (t *Table[E]) EndAbove(key uint64, why exchange.Outcome, errorType string, at stream.Time) {
+	for i := t.head; i < len(t.open); i++ {
+		if e := &t.open[i]; e.key > key && !e.gone && !e.ghost {
+			e.x.Base().ErrorType = errorType
+			t.end(i, why, at)
+			e.ghost = true
+		}
+	}
+	t.sweep(func(e *entry[E]) bool { return e.key > key })
+}
+
 // Expire ends, at at, the exchanges of which nothing was seen since before.
 func (t *Table[E]) Expire(before, at stream.Time) {
 	for i := t.head; i < len(t.open); i++ {
-		if e := &t.open[i]; !e.ghost && e.x.Base().Active < before {
+		if e := &t.open[i]; !e.ghost && !e.gone && e.x.Base().Active < before {
 			t.end(i, exchange.Expired, at)
 			e.ghost = true
 		}
@@ -119,16 +134,23 @@ func (t *Table[E]) Yield(key uint64) {
 // Forget gives up the places of those that expired, where keys are used once:
 // an answer that comes late then finds nothing.
 func (t *Table[E]) Forget() {
+	t.sweep(func(e *entry[E]) bool { return e.ghost })
+}
+
+// sweep drops the entries that are gone, and those that are over.
+func (t *Table[E]) sweep(over func(*entry[E]) bool) {
 	keep := t.open[:t.head]
-	for _, e := range t.open[t.head:] {
-		if e.ghost {
+	for i := t.head; i < len(t.open); i++ {
+		switch e := &t.open[i]; {
+		case e.gone:
+		case over(e):
 			t.pool.Put(e.x)
-		} else {
-			keep = append(keep, e)
+		default:
+			keep = append(keep, *e)
 		}
 	}
 	clear(t.open[len(keep):])
-	t.open = keep
+	t.open, t.gone = keep, 0
 	if t.Len() == 0 {
 		t.open, t.head = t.open[:0], 0
 	}
@@ -139,7 +161,7 @@ func (t *Table[E]) Forget() {
 func (t *Table[E]) All() iter.Seq[E] {
 	return func(yield func(E) bool) {
 		for i := t.head; i < len(t.open); i++ {
-			if !t.open[i].ghost && !yield(t.open[i].x) {
+			if e := &t.open[i]; !e.ghost && !e.gone && !yield(e.x) {
 				return
 			}
 		}
@@ -148,7 +170,7 @@ func (t *Table[E]) All() iter.Seq[E] {
 
 // Len is how many places are taken: by exchanges that are open, and by those
 // that expired and whose answers may still come.
-func (t *Table[E]) Len() int { return len(t.open) - t.head }
+func (t *Table[E]) Len() int { return len(t.open) - t.head - t.gone }
 
 // Live is how many exchanges are open.
 func (t *Table[E]) Live() int { return t.live }
@@ -163,17 +185,19 @@ func (t *Table[E]) index(key uint64) int {
 	}
 	if t.shuffled {
 		for i := range open {
-			if open[i].key == key {
+			if open[i].key == key && !open[i].gone {
 				return t.head + i
 			}
 		}
 		return -1
 	}
 	i, ok := slices.BinarySearchFunc(open, key, compare[E])
-	if !ok {
-		return -1
+	for ; ok && i < len(open) && open[i].key == key; i++ {
+		if !open[i].gone {
+			return t.head + i
+		}
 	}
-	return t.head + i
+	return -1
 }
 
 func compare[E exchange.Exchange](e entry[E], key uint64) int { return cmp.Compare(e.key, key) }
@@ -196,18 +220,24 @@ func (t *Table[E]) end(i int, why exchange.Outcome, at stream.Time) {
 	t.emit(e.x)
 }
 
-// remove gives the exchange back and closes the gap from the nearer end.
+// remove gives the exchange back. Where its place is among others that stays,
+// until most of them are gone: however many are open, each is moved a few times.
 func (t *Table[E]) remove(i int) {
 	t.pool.Put(t.open[i].x)
-	if last := len(t.open) - 1; i-t.head > last-i {
-		copy(t.open[i:], t.open[i+1:])
-		t.open[last] = entry[E]{}
-		t.open = t.open[:last]
-		return
+	t.open[i] = entry[E]{key: t.open[i].key, gone: true}
+	t.gone++
+	for n := len(t.open); n > t.head && t.open[n-1].gone; n-- {
+		t.open = t.open[:n-1]
+		t.gone--
 	}
-	copy(t.open[t.head+1:i+1], t.open[t.head:i])
-	t.open[t.head] = entry[E]{}
-	if t.head++; t.head == len(t.open) {
+	for t.head < len(t.open) && t.open[t.head].gone {
+		t.head++
+		t.gone--
+	}
+	switch {
+	case t.head == len(t.open):
 		t.open, t.head = t.open[:0], 0
+	case t.gone > t.Len():
+		t.sweep(func(*entry[E]) bool { return false })
 	}
 }

@@ -73,6 +73,11 @@ func startsRequest(p []byte, strict bool) protocol.Verdict {
 		}
 		return protocol.Yes
 	}
+	return startsUnended(p, strict)
+}
+
+// startsUnended is startsRequest for p without the end of a line.
+func startsUnended(p []byte, strict bool) protocol.Verdict {
 	m := method(p)
 	if m == 0 {
 		for i, c := range p {

@@ -22,7 +22,7 @@ func (c *conn) requestLine(b *stream.Buffer) error {
 	}
 	end, err := h.lineAt(b, p)
 	if err == stream.ErrShort {
-		if startsRequest(p, h.stage == astray) == protocol.No {
+		if startsUnended(p, h.stage == astray) == protocol.No {
 			return c.skip(h, b, errRequestLine)
 		}
 		return err

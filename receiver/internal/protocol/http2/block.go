@@ -13,6 +13,10 @@ const (
 	// maxIdle is how much memory of a block is kept for the next that comes in
 	// several frames.
 	maxIdle = 16 << 10
+	// maxList is how long the fields of a block may be together to be looked at,
+	// counted as in RFC 9113 6.5.2: a byte may stand for the longest entry of the
+	// table. Servers take less: nghttp2 64 KiB, Go alone 1 MiB.
+	maxList = 1 << 20
 )
 
 // A block is a header block under way. RFC 9113 4.3.
@@ -25,6 +29,7 @@ type block struct {
 	start  stream.Time
 	first  stream.Sequence // of its first frame
 	held   []byte          // fragments, if they come in several frames
+	list   int             // length of the fields that were decoded
 }
 
 // fragment takes a frame that carries a piece of a header block.
@@ -114,6 +119,7 @@ func (c *conn) endBlock(h *half, side stream.Side, last []byte, at stream.Time) 
 	}
 	id, ends := k.stream, k.ends
 	k.stream = 0
+	h.fields.Rest(maxIdle)
 	if cap(k.held) > maxIdle {
 		k.held = nil
 	}
@@ -134,6 +140,10 @@ func (h *half) next(p *[]byte, f *hpack.Field) (ok bool, err error) {
 			return false, errBlock
 		}
 		*p = (*p)[n:]
+		if h.block.list += f.Size(); h.block.list > maxList {
+			h.fields.Blind()
+			f.Unknown = true
+		}
 		if len(f.Name) > 0 || f.Unknown {
 			return true, nil
 		}
@@ -170,7 +180,7 @@ func (c *conn) request(h *half, p []byte, at stream.Time) error {
 // if nothing of it is known, or not when it came.
 func (c *conn) requestFields(h *half, p []byte, at stream.Time, first bool) (x *call, err error) {
 	id := h.block.stream
-	if old, ok := c.calls.Find(uint64(id)); ok {
+	if old, ok := c.find(id); ok {
 		old.seen(at)
 		first = false
 	}

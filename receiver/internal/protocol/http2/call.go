@@ -20,6 +20,7 @@ type call struct {
 	sent bool // the request was seen to its end
 	// unsure says that bytes were lost that may have ended the stream.
 	unsure bool
+	doubts [2]uint32 // those of conn.doubts that x knows of
 	// blind says of each side that some of its DATA was lost.
 	blind [2]bool
 	size  [2]int64 // of the bodies, so far

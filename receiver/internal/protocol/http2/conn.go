@@ -46,6 +46,9 @@ type conn struct {
 	// 6.8: what the client opened before it was told is not served.
 	served uint64
 	whole  bool // the client's preface was seen
+	// doubts counts, by side, how often bytes went by unread that may have
+	// belonged to any of the streams that were open.
+	doubts [2]uint32
 
 	client, server half
 }
@@ -144,12 +147,21 @@ func (c *conn) Lost(side stream.Side, at stream.Time) error {
 }
 
 // doubt notes that bytes of side went by unread that may have belonged to any
-// of the streams that are open.
+// of the streams that are open. Each of them learns of it when it is next looked
+// at: there may be thousands, and bytes that go by one by one.
 func (c *conn) doubt(side stream.Side) {
 	if side == stream.Server {
 		c.doubtful = c.now
 	}
-	for x := range c.calls.All() {
+	c.doubts[side]++
+}
+
+// learn tells x what went by unread since it was last looked at.
+func (c *conn) learn(x *call) {
+	for side := stream.Client; side <= stream.Server; side++ {
+		if x.doubts[side] == c.doubts[side] {
+			continue
+		}
 		x.unsure = true
 		// What is over cannot be lost, nor can what has not begun in part: an
 		// answer whose head is yet to come is whole if it comes.
@@ -158,6 +170,15 @@ func (c *conn) doubt(side stream.Side) {
 			x.Truncated = true
 		}
 	}
+	x.doubts = c.doubts
+}
+
+// find returns the open exchange of a stream.
+func (c *conn) find(id uint32) (x *call, ok bool) {
+	if x, ok = c.calls.Find(uint64(id)); ok {
+		c.learn(x)
+	}
+	return x, ok
 }
 
 func (c *conn) half(side stream.Side) *half {
@@ -212,6 +233,7 @@ func (c *conn) open(id uint32, start, active stream.Time) *call {
 		c.early.End(uint64(id), exchange.Answered, active)
 	}
 	x.unsure = id <= c.dropped || start <= c.doubtful
+	x.doubts = c.doubts
 	if c.early.Len() > 0 && id > c.latest {
 		c.early.EndAll(exchange.Lost, active)
 	}
@@ -221,7 +243,7 @@ func (c *conn) open(id uint32, start, active stream.Time) *call {
 // answering finds the exchange that the server speaks of; begun says that an
 // answer may begin here whose request has yet to be reported.
 func (c *conn) answering(id uint32, begun bool, at stream.Time) *call {
-	if x, ok := c.calls.Find(uint64(id)); ok {
+	if x, ok := c.find(id); ok {
 		return x
 	}
 	if id <= c.ledger.last || id&1 == 0 {
@@ -245,7 +267,7 @@ func (c *conn) answering(id uint32, begun bool, at stream.Time) *call {
 
 // requestOver goes on after the last byte of a request.
 func (c *conn) requestOver(id uint32) {
-	if x, ok := c.calls.Find(uint64(id)); ok {
+	if x, ok := c.find(id); ok {
 		x.sent = true
 	}
 }

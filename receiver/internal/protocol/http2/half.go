@@ -115,7 +115,7 @@ func (c *conn) sending(id uint32, side stream.Side, at stream.Time) *call {
 	if side == stream.Server {
 		return c.answering(id, false, at)
 	}
-	x, _ := c.calls.Find(uint64(id))
+	x, _ := c.find(id)
 	return x
 }
 
@@ -168,7 +168,7 @@ func (c *conn) reset(b *stream.Buffer, f frame, side stream.Side) error {
 		return err
 	}
 	at := b.Latest()
-	x, ok := c.calls.Find(uint64(f.stream))
+	x, ok := c.find(f.stream)
 	if !ok && side == stream.Server {
 		x = c.answering(f.stream, true, at)
 	}
@@ -199,16 +199,7 @@ func (c *conn) goAway(b *stream.Buffer, f frame, side stream.Side) error {
 		if c.server.whole { // else it may be no frame at all
 			c.served = min(c.served, last)
 		}
-		for more := true; more; {
-			more = false
-			for x := range c.calls.All() {
-				if x.Key > last {
-					c.broke(x, errorType(code), b.Latest())
-					more = true
-					break
-				}
-			}
-		}
+		c.calls.EndAbove(last, exchange.Reset, errorType(code), b.Latest())
 	}
 	b.Discard(int64(headLen + f.length))
 	return nil

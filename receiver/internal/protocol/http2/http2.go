@@ -83,17 +83,19 @@ func (p *Protocol) NewConn(ep *exchange.Endpoint, emit func(exchange.Exchange)) 
 }
 
 func (p *Protocol) newConn(ep *exchange.Endpoint, emit func(exchange.Exchange)) *conn {
-	hand := func(x exchange.Exchange) {
-		x.(*call).settle()
-		emit(x)
-	}
-	return &conn{
+	c := &conn{
 		protocol: p,
-		calls:    match.New[*call](maxOpen, &p.calls, ep, hand),
 		early:    match.New[*call](maxEarly, &p.calls, ep, func(exchange.Exchange) {}),
 		served:   math.MaxUint32,
 		ledger:   ledger{known: ep.Opened, lose: func(string, uint64) {}},
 	}
+	c.calls = match.New[*call](maxOpen, &p.calls, ep, func(x exchange.Exchange) {
+		call := x.(*call)
+		c.learn(call)
+		call.settle()
+		emit(x)
+	})
+	return c
 }
 
 // Upgraded returns the state machine of a connection that HTTP/1.1 turned to

@@ -61,10 +61,16 @@ type attributes struct {
 
 func (a *attributes) get(s span) string {
 	v := a.text[s.from:s.to]
-	if !a.valid {
+	if !a.valid || a.splits(s.from) || a.splits(s.to) {
 		v = strings.ToValidUTF8(v, string(utf8.RuneError))
 	}
 	return v
+}
+
+// splits reports whether what was kept before at and what was kept behind it
+// make a character together.
+func (a *attributes) splits(at uint32) bool {
+	return int(at) < len(a.text) && !utf8.RuneStart(a.text[at])
 }
 
 // put adds a value unless it is empty.

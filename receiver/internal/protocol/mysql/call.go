@@ -29,11 +29,12 @@ type call struct {
 	parameters bool   // text is that of a prepared statement which takes some
 	outline    []byte // summary of that statement, made before
 	dialect    sqltext.Dialect
-	certain    bool   // that dialect is right
-	batch      int    // sets of parameters; 0 where not known
-	schema     []byte // in use; empty: none, or not known
-	target     []byte // schema that will be in use if the server agrees
-	switches   bool   // target is to be used
+	certain    bool      // that dialect is right
+	batch      int       // sets of parameters; 0 where not known
+	schema     []byte    // in use; empty: none, or not known
+	target     []byte    // schema that will be in use if the server agrees
+	switches   bool      // target is to be used
+	moving     certainty // text may change the schema in use; unknown until somebody asks
 
 	results  bool // rows are part of the answer
 	rows     uint64

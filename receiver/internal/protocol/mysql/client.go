@@ -297,7 +297,13 @@ func (x *call) moves() bool {
 	case x.switches, x.command == comDropDB:
 		return true
 	case x.command.shape().argument == argumentSQL:
-		return x.cut || moves(x.text)
+		if x.moving == unknown {
+			x.moving = no
+			if x.cut || moves(x.text) {
+				x.moving = yes
+			}
+		}
+		return x.moving == yes
 	}
 	return false
 }

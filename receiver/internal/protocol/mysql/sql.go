@@ -27,7 +27,7 @@ func attributes(p []byte, trace *exchange.Trace) (text []byte, ok bool) {
 		return nil, false
 	}
 	values := f
-	for range count { // to where the values begin
+	for n := count; n > 0 && !values.cut; n-- { // to where the values begin
 		values.uint16()
 		values.text()
 	}

@@ -26,6 +26,9 @@ type Field struct {
 	Unknown bool
 }
 
+// Size is the length of f as RFC 7541 4.1 counts it.
+func (f *Field) Size() int { return len(f.Name) + len(f.Value) + overhead }
+
 // A Decoder follows the fields that one side sends, in order. The zero value is
 // ready for a connection that is seen from its beginning. Not safe for
 // concurrent use.
@@ -35,6 +38,24 @@ type Field struct {
 type Decoder struct {
 	table       table
 	name, value []byte // what Huffman coding was taken off of
+	blind       bool   // of what is indexed only the length is kept
+}
+
+// Blind says that nobody wants the fields up to the next Rest: entries that they
+// add to the table are unknown, so that none is copied. Two bytes may stand for
+// the longest.
+func (d *Decoder) Blind() { d.blind = true }
+
+// Rest is to be called behind a block. Of the memory for its fields up to most
+// bytes are kept.
+func (d *Decoder) Rest(most int) {
+	d.blind = false
+	if cap(d.name) > most {
+		d.name = nil
+	}
+	if cap(d.value) > most {
+		d.value = nil
+	}
 }
 
 // Forget says that an unknown number of fields was missed. The entries that
@@ -61,7 +82,7 @@ func (d *Decoder) Decode(p []byte, f *Field) (n int, err error) {
 		if n, err = d.literal(p, 0x3f, f); err != nil {
 			return 0, err
 		}
-		d.table.insert(f)
+		d.table.insert(f, d.blind)
 		return n, nil
 	case b&0x20 != 0: // 6.3: size of the table
 		size, n, err := integer(p, 0x1f)

@@ -12,7 +12,7 @@ const (
 type entry struct {
 	at          uint32 // where its text stands, counted from the first ever; wraps
 	name, value uint32 // lengths
-	unknown     bool   // its name is, so it is of no use, but it has its place
+	unknown     bool   // its text is not kept, so it is of no use, but it has its place
 }
 
 func (e *entry) size() int { return int(e.name) + int(e.value) + overhead }
@@ -93,9 +93,10 @@ func (t *table) evict(size int) {
 	}
 }
 
-// insert adds f, and makes its slices those of the table.
-func (t *table) insert(f *Field) {
-	e := entry{name: uint32(len(f.Name)), value: uint32(len(f.Value)), unknown: f.Unknown}
+// insert adds f, and makes its slices those of the table. Of a blind one only
+// the length is kept.
+func (t *table) insert(f *Field, blind bool) {
+	e := entry{name: uint32(len(f.Name)), value: uint32(len(f.Value)), unknown: f.Unknown || blind}
 	size := e.size()
 	if size > t.limit() {
 		// RFC 7541 4.4: it empties the table, and is no error.
@@ -104,9 +105,13 @@ func (t *table) insert(f *Field) {
 		return
 	}
 	t.evict(t.limit() - size)
-	t.room(f, size-overhead)
+	if !blind {
+		t.room(f, size-overhead)
+	}
 	e.at = t.base + uint32(len(t.text))
-	t.text = append(append(t.text, f.Name...), f.Value...)
+	if !blind {
+		t.text = append(append(t.text, f.Name...), f.Value...)
+	}
 	if int(t.n) == len(t.ring) {
 		t.grow()
 	}
