@@ -156,6 +156,9 @@ func (c *conn) request(h *half, p []byte, at stream.Time) error {
 	id := h.block.stream
 	first := id > c.ledger.last // RFC 9113 5.1.1
 	x, err := c.requestFields(h, p, at, first)
+	if x != nil {
+		c.weigh(x, at)
+	}
 	if first {
 		c.ledger.opened(id, x != nil)
 	}
@@ -242,6 +245,9 @@ func (c *conn) response(h *half, p []byte, at stream.Time) error {
 			}
 			if x != nil && x.tunnel() {
 				c.finish(x, at)
+			}
+			if x != nil && x.kept > 0 { // it is open
+				c.weigh(x, at)
 			}
 			return nil
 		case f.Unknown:

@@ -17,6 +17,7 @@ type call struct {
 	grpc     grpcStatus
 	messages [2]messages // by side; of gRPC
 
+	kept int  // bytes that conn.weigh counted; 0 if it did not
 	sent bool // the request was seen to its end
 	// unsure says that bytes were lost that may have ended the stream.
 	unsure bool

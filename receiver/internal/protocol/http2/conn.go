@@ -2,6 +2,7 @@ package http2
 
 import (
 	"errors"
+	"unsafe"
 
 	"github.com/perisco-io/perisco/receiver/internal/exchange"
 	"github.com/perisco-io/perisco/receiver/internal/match"
@@ -14,6 +15,12 @@ const (
 	// oldest goes first. Servers allow 100 to 250 (RFC 9113 6.5.2 wants at least
 	// 100), gRPC's as many as come.
 	maxOpen = 8192
+	// maxKept is how many bytes the open streams of a connection may take, the
+	// oldest goes first: maxOpen of the usual length. It is halved for every crowd
+	// bytes that those of all connections take. A header table makes a path
+	// of 8 KiB of one byte, so that little need be sent for it.
+	maxKept = 8 << 20
+	crowd   = 32 << 20
 	// maxEarly is how many answers may wait for their requests to be reported.
 	maxEarly = 128
 )
@@ -35,6 +42,7 @@ type conn struct {
 	// only grow (RFC 9113 5.1.1), so the request can still come while the id
 	// is greater than all that came.
 	early   match.Table[*call]
+	kept    int    // bytes that calls take
 	latest  uint32 // greatest id of early
 	dropped uint32 // greatest id of an answer that did not wait until its request came
 	ledger  ledger
@@ -218,10 +226,7 @@ func (c *conn) Live() int { return c.calls.Live() }
 func (c *conn) open(id uint32, start, active stream.Time) *call {
 	x, ok := c.calls.Open(uint64(id), start)
 	if !ok {
-		for oldest := range c.calls.All() {
-			c.calls.End(oldest.Key, exchange.Evicted, active)
-			break
-		}
+		c.evict(active)
 		x, _ = c.calls.Open(uint64(id), start)
 	}
 	x.Active, x.First = active, c.client.block.first
@@ -238,6 +243,31 @@ func (c *conn) open(id uint32, start, active stream.Time) *call {
 		c.early.EndAll(exchange.Lost, active)
 	}
 	return x
+}
+
+// evict ends the oldest exchange, to make room.
+func (c *conn) evict(at stream.Time) {
+	for oldest := range c.calls.All() {
+		c.calls.End(oldest.Key, exchange.Evicted, at)
+		return
+	}
+}
+
+// weigh notes how many bytes x takes, which is open and has grown, and makes room
+// for them.
+func (c *conn) weigh(x *call, at stream.Time) {
+	c.grow(x, x.Kept()+int(unsafe.Sizeof(*x)))
+	for c.calls.Len() > 1 && c.kept > maxKept>>(c.protocol.kept.Load()/crowd) {
+		c.evict(at)
+	}
+}
+
+// grow sets how many bytes x takes.
+func (c *conn) grow(x *call, size int) {
+	more := size - x.kept
+	c.kept += more
+	c.protocol.kept.Add(int64(more))
+	x.kept = size
 }
 
 // answering finds the exchange that the server speaks of; begun says that an

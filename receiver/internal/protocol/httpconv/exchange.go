@@ -5,6 +5,7 @@ package httpconv
 
 import (
 	"bytes"
+	"unsafe"
 
 	"github.com/perisco-io/perisco/receiver/internal/exchange"
 	"github.com/perisco-io/perisco/receiver/internal/stream"
@@ -72,6 +73,9 @@ type Exchange struct {
 func (x *Exchange) Reset(o *Options) {
 	*x = Exchange{Core: x.Core, options: o, text: x.text[:0], headers: x.headers[:0], RequestBody: -1, ResponseBody: -1}
 }
+
+// Kept is how many bytes x takes beside itself.
+func (x *Exchange) Kept() int { return cap(x.text) + cap(x.headers)*int(unsafe.Sizeof(header{})) }
 
 // keep copies v; a longer one is cut.
 func (x *Exchange) keep(v []byte, most int) span {
