@@ -222,3 +222,45 @@ func BenchmarkManyOpen(b *testing.B) {
 		})
 	}
 }
+
+func TestThoseAboveAKeyEndTogether(t *testing.T) {
+	tab, ended := newTable(8)
+	for key := range uint64(6) {
+		open(t, tab, key, 1)
+	}
+	tab.End(4, exchange.Answered, 2)
+	tab.EndAbove(2, exchange.Reset, "REFUSED_STREAM", 3)
+	if want := []string{"4 answered", "3 reset", "5 reset"}; !slices.Equal(*ended, want) || tab.Len() != 3 || tab.Live() != 3 {
+		t.Errorf("ended %v, want %v; %d left, %d of them live", *ended, want, tab.Len(), tab.Live())
+	}
+	if _, ok := tab.Find(5); ok {
+		t.Error("one that ended is found")
+	}
+	open(t, tab, 7, 4)
+	if x, ok := tab.Find(7); !ok || x.ErrorType != "" {
+		t.Errorf("the next one: %v, %v", x, ok)
+	}
+}
+
+func TestThoseInTheMiddleAreFoundAndEndedWhileOthersAreOpen(t *testing.T) {
+	const n = 1000
+	tab, ended := newTable(n)
+	for key := range uint64(n) {
+		open(t, tab, key, 1)
+	}
+	for key := range uint64(n) { // from the middle to both ends
+		if key = n/2 + key/2; len(*ended)%2 == 1 {
+			key = n - 1 - key
+		}
+		tab.End(key, exchange.Answered, 2)
+		if _, ok := tab.Find(key); ok {
+			t.Fatalf("%d is found", key)
+		}
+		if want := n - len(*ended); tab.Len() != want || tab.Live() != want {
+			t.Fatalf("%d left, %d of them live, want %d", tab.Len(), tab.Live(), want)
+		}
+	}
+	if len(*ended) != n {
+		t.Errorf("%d ended, want %d", len(*ended), n)
+	}
+}

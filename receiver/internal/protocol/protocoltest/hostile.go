@@ -274,7 +274,7 @@ func (s *bystander) Emit(x exchange.Exchange) {
 // round compares what a conversation gave with what it gives otherwise.
 func (s *bystander) round() {
 	s.rounds++
-	if got := s.result.String(); got != s.want && s.wrong == "" {
+	if got := s.String(); got != s.want && s.wrong == "" {
 		s.wrong = got
 	}
 	s.records = nil
