@@ -45,6 +45,8 @@ func play() (played bool) {
 		err = serve(os.Args[1:])
 	case "load":
 		err = drive(os.Args[1:])
+	case "attacker":
+		err = strike(os.Args[1:])
 	case "shop":
 		err = openShop(os.Args[1:])
 	case "shopper":
