@@ -1,7 +1,6 @@
 package receiver
 
 import (
-	"flag"
 	"math"
 	"path/filepath"
 	"testing"
@@ -14,9 +13,9 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/ptrace"
-)
 
-var update = flag.Bool("update", false, "rewrite testdata/golden")
+	"github.com/perisco-io/perisco/receiver/internal/protocol/protocoltest"
+)
 
 // TestGolden follows a conversation from its events to what the pipelines get.
 func TestGolden(t *testing.T) {
@@ -49,7 +48,7 @@ func TestGolden(t *testing.T) {
 	calm(t, traces, logs)
 
 	tracesFile, logsFile := filepath.Join("testdata", "golden", "traces.yaml"), filepath.Join("testdata", "golden", "logs.yaml")
-	if *update {
+	if *protocoltest.Update {
 		require.NoError(t, golden.WriteTracesToFile(tracesFile, traces))
 		require.NoError(t, golden.WriteLogsToFile(logsFile, logs))
 	}

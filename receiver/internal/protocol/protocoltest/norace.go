@@ -2,4 +2,5 @@
 
 package protocoltest
 
-const raceEnabled = false
+// RaceEnabled says whether the race detector is.
+const RaceEnabled = false

@@ -2,4 +2,5 @@
 
 package protocoltest
 
-const raceEnabled = true
+// RaceEnabled says whether the race detector is.
+const RaceEnabled = true

@@ -21,7 +21,8 @@ import (
 )
 
 var (
-	update = flag.Bool("update", false, "write what the conversations give into their files")
+	// Update says that what tests write down of results is to be written anew.
+	Update = flag.Bool("update", false, "write results into the files that they are compared with")
 	seed   = flag.Uint64("seed", 1, "of the random cuts and losses; 0 takes a new one")
 )
 
@@ -117,7 +118,7 @@ func Run(t *testing.T, p protocol.Protocol, name string, options ...Option) {
 			allocations(t, c.protocols, f)
 		})
 	}
-	if *update {
+	if *Update {
 		t.Log("conversations rewritten: read the difference")
 	}
 }
@@ -158,7 +159,7 @@ func (c *checker) golden() {
 	if strings.Contains(got, secret) {
 		c.t.Errorf("a secret got out:\n%s", got)
 	}
-	if *update {
+	if *Update {
 		c.set(section, got)
 		if err := os.WriteFile(c.path, []byte(c.archive.String()), 0o644); err != nil {
 			c.t.Fatal(err)
@@ -348,7 +349,7 @@ func (q *quiet) Emit(x exchange.Exchange) {
 // allocations checks that more of the same needs no more memory, for those
 // conversations that can go on on one connection.
 func allocations(t *testing.T, ps []protocol.Protocol, f file) {
-	if raceEnabled {
+	if RaceEnabled {
 		return // sync.Pool forgets on purpose
 	}
 	var steps []step
