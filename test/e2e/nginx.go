@@ -45,6 +45,7 @@ http {
         root {{.Dir}}/www;
         location /file/   { try_files /4k =404; }
         location /large/  { try_files /200k =404; }
+        location /mega/   { try_files /1m =404; }
         location /huge/   { try_files /3m =404; }
         location /gzip/   { try_files /4k =404; gzip on; gzip_types *; gzip_min_length 1; }
         location /slow/   { try_files /4k =404; limit_req zone=slow burst=1000; }
@@ -102,6 +103,7 @@ func startNginx(t testing.TB, setup nginxSetup, removable int) *nginx {
 	page := []byte(strings.Repeat("a line of thirty-two characters\n", 3<<20/32))
 	writeFile(t, filepath.Join(dir, "www", "4k"), page[:4<<10])
 	writeFile(t, filepath.Join(dir, "www", "200k"), page[:200<<10])
+	writeFile(t, filepath.Join(dir, "www", "1m"), page[:1<<20])
 	writeFile(t, filepath.Join(dir, "www", "3m"), page)
 	for i := range removable {
 		writeFile(t, filepath.Join(store, fmt.Sprintf("old%d", i)), nil)

@@ -47,6 +47,14 @@ func play() (played bool) {
 		err = drive(os.Args[1:])
 	case "attacker":
 		err = strike(os.Args[1:])
+	case "echo":
+		err = echo(os.Args[1:])
+	case "speak":
+		err = speak(os.Args[1:])
+	case "host":
+		err = host(os.Args[1:])
+	case "crowd":
+		err = crowd(os.Args[1:])
 	case "shop":
 		err = openShop(os.Args[1:])
 	case "shopper":
@@ -88,6 +96,12 @@ func serve(args []string) error {
 		_, _ = io.WriteString(w, "some text\n")
 		w.Header().Set("X-Sum", "1")
 	})
+	mux.HandleFunc("/events/{count}", sendEvents)
+	mux.HandleFunc("/poll/{milliseconds}", func(w http.ResponseWriter, r *http.Request) {
+		ms, _ := strconv.Atoi(r.PathValue("milliseconds"))
+		time.Sleep(time.Duration(ms) * time.Millisecond)
+		_, _ = io.WriteString(w, "nothing new\n")
+	})
 	mux.HandleFunc("/abort", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "only this much")
 		_ = http.NewResponseController(w).Flush()
@@ -120,6 +134,16 @@ func answer(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, strings.Repeat("x", n))
+}
+
+// sendEvents answers with so many events of 100 bytes, each as soon as it can.
+func sendEvents(w http.ResponseWriter, r *http.Request) {
+	n, _ := strconv.Atoi(r.PathValue("count"))
+	w.Header().Set("Content-Type", "text/event-stream")
+	for range n {
+		_, _ = io.WriteString(w, "data: "+strings.Repeat("x", 92)+"\n\n")
+		_ = http.NewResponseController(w).Flush()
+	}
 }
 
 // certificate returns one that nobody has signed but itself.

@@ -56,7 +56,7 @@ func (a *Attack) check(t *testing.T, b *battle) {
 		t.Errorf("%s: %d bytes are kept, want at most %d", sections[b.side], more.kept, most)
 	}
 	// Were what has come copied again and again, it would be sixteen times as much.
-	if most := 6*once.allocated + slack; more.allocated > most && !raceEnabled { // there sync.Pool forgets on purpose
+	if most := 6*once.allocated + slack; more.allocated > most && !RaceEnabled { // there sync.Pool forgets on purpose
 		t.Errorf("%s: %d bytes are allocated for four times as much, want at most %d", sections[b.side], more.allocated, most)
 	}
 }
