@@ -162,6 +162,7 @@ func BenchmarkNginx(b *testing.B) {
 	nginx := startNginx(b, nginxSetup{Sendfile: true}, 0)
 	compare(b, byWrk(nginx.family(), 2, 0, "-c32", nginx.url()+"/file/"), 5,
 		side{"off", nil},
+		side{"filtered", &setup{Discard: true, Options: fmt.Sprintf("{filter: {exclude: {ports: [%d]}}}", nginx.port)}},
 		side{"ignored", &setup{Discard: true, Options: "{protocols: {http: {enabled: false}, http2: {enabled: false}}}"}},
 		side{"nop", &setup{Discard: true}},
 		side{"file", &setup{}},

@@ -89,7 +89,7 @@ func speak(args []string) error {
 	}
 	done := make(chan error)
 	for range connections {
-		go func() { done <- converse(args[0], args[1], messages) }()
+		go func() { done <- chat(args[0], args[1], messages) }()
 	}
 	var errs []error
 	for range connections {
@@ -98,7 +98,7 @@ func speak(args []string) error {
 	return errors.Join(errs...)
 }
 
-func converse(address, kind string, messages int) error {
+func chat(address, kind string, messages int) error {
 	c, err := net.Dial("tcp", address)
 	if err != nil {
 		return err
