@@ -58,8 +58,8 @@ type Engine struct {
 	lose  func(reason string, n uint64)
 
 	flows   map[capture.FlowID]*flow
-	handed  uint64                 // exchanges, to Sink
-	recent  flow                   // ring of all flows: next is the latest to be active, prev the first to go
+	handed  uint64 // exchanges, to Sink
+	recent  recent
 	clients map[netip.AddrPort]int // flows that are clients' ends, by their addresses
 	waiting []waiting
 	pool    stream.Pool
@@ -78,8 +78,7 @@ type waiting struct {
 
 // New returns an engine that is ready to run.
 func New(s Settings) *Engine {
-	e := &Engine{Settings: s, flows: make(map[capture.FlowID]*flow), clients: make(map[netip.AddrPort]int)}
-	e.recent.next, e.recent.prev = &e.recent, &e.recent
+	e := &Engine{Settings: s, flows: make(map[capture.FlowID]*flow), recent: newRecent(), clients: make(map[netip.AddrPort]int)}
 	e.lose = e.stats.loseMany
 	e.stats.exchanges = make([]outcomes, len(s.Protocols))
 	e.stats.truncated = make([]atomic.Uint64, len(s.Protocols))
@@ -142,7 +141,7 @@ func (e *Engine) onTick(now stream.Time) {
 
 // expire ends the exchanges of which nothing was seen since before.
 func (e *Engine) expire(before, now stream.Time) {
-	for f := e.recent.next; f != &e.recent; f = f.next {
+	for f := range e.recent.all {
 		if open := f.open(); open > 0 {
 			f.conn.Expire(before, now)
 			e.recount(f, open)
@@ -171,8 +170,8 @@ func (e *Engine) giveUpWaiting(now stream.Time) {
 
 // stop ends every connection.
 func (e *Engine) stop() {
-	for e.recent.next != &e.recent {
-		e.drop(e.recent.next, exchange.Evicted, e.now)
+	for f := e.recent.latest(); f != nil; f = e.recent.latest() {
+		e.drop(f, exchange.Evicted, e.now)
 	}
 	e.Sink.Flush()
 }

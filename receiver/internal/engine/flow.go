@@ -24,21 +24,21 @@ const (
 
 // A flow is one end of a connection.
 type flow struct {
-	id         capture.FlowID
-	endpoint   exchange.Endpoint
-	conn       protocol.Conn // nil until the protocol is known, and once opaque
-	halves     [2]half       // by the side that sends
-	out        stream.Side   // the side that Event.Out means
-	turns      int           // without sense; see maxTurns
-	last       stream.Side   // who sent last
-	sure       bool          // endpoint.Side is known, not guessed
-	whole      bool          // seen from its opening on, nothing lost so far
-	unbroken   bool          // conn's protocol is protocol.Unbroken
-	opaque     bool          // not to be looked at any more
-	early      bool          // an answer waits for its request
-	listed     bool          // in Engine.clients
-	struck     bool          // no sense was found since the direction last turned
-	next, prev *flow         // ring of Engine.recent
+	id       capture.FlowID
+	endpoint exchange.Endpoint
+	conn     protocol.Conn // nil until the protocol is known, and once opaque
+	halves   [2]half       // by the side that sends
+	out      stream.Side   // the side that Event.Out means
+	turns    int           // without sense; see maxTurns
+	last     stream.Side   // who sent last
+	sure     bool          // endpoint.Side is known, not guessed
+	whole    bool          // seen from its opening on, nothing lost so far
+	unbroken bool          // conn's protocol is protocol.Unbroken
+	opaque   bool          // not to be looked at any more
+	early    bool          // an answer waits for its request
+	listed   bool          // in Engine.clients
+	struck   bool          // no sense was found since the direction last turned
+	place    uint32        // in Engine.recent
 	tally
 }
 
@@ -65,7 +65,7 @@ func (e *Engine) handle(ev *capture.Event) {
 		}
 		f = e.open(ev)
 	} else {
-		f.touch(&e.recent)
+		e.recent.touch(f)
 	}
 	open, handed := f.open(), e.handed
 	e.turn(f, ev)
@@ -130,7 +130,7 @@ func (f *flow) sender(out bool) stream.Side {
 func (e *Engine) open(ev *capture.Event) *flow {
 	if len(e.flows) >= e.MaxConnections {
 		e.stats.lose(connectionEvicted)
-		e.drop(e.recent.prev, exchange.Evicted, ev.Time)
+		e.drop(e.recent.oldest(), exchange.Evicted, ev.Time)
 	}
 	f := &flow{id: ev.Flow, sure: ev.Sure, out: ev.Side}
 	f.settled = true
@@ -141,7 +141,7 @@ func (e *Engine) open(ev *capture.Event) *flow {
 	e.flows[ev.Flow] = f
 	e.enlist(f, ev.Side == stream.Client)
 	e.stats.connections.Store(int64(len(e.flows)))
-	f.link(&e.recent)
+	e.recent.add(f)
 	return f
 }
 
@@ -160,7 +160,7 @@ func (e *Engine) close(f *flow, why exchange.Outcome, at stream.Time) {
 		f.conn.Close(why, at)
 	}
 	f.reset()
-	f.unlink()
+	e.recent.remove(f)
 	e.enlist(f, false)
 	delete(e.flows, f.id)
 	e.stats.connections.Store(int64(len(e.flows)))
@@ -473,23 +473,5 @@ func (e *Engine) skip(f *flow, h *half, out bool) {
 	case h.skipped && owed == 0:
 		h.skipped = false
 		e.Source.Skip(f.id, out, h.next)
-	}
-}
-
-// link makes f the latest of the ring at root.
-func (f *flow) link(root *flow) {
-	f.prev, f.next = root, root.next
-	f.prev.next, f.next.prev = f, f
-}
-
-func (f *flow) unlink() {
-	f.prev.next, f.next.prev = f.next, f.prev
-	f.prev, f.next = nil, nil
-}
-
-func (f *flow) touch(root *flow) {
-	if root.next != f {
-		f.unlink()
-		f.link(root)
 	}
 }
