@@ -3,7 +3,7 @@
 # No versions here: the Go tools' are in internal/tools/go.mod and internal/tools/lint/go.mod, the components' in the
 # builder-config.yaml files, the C compiler's in bpf/bpf.go.
 FUZZTIME   ?= 30s
-BENCHCOUNT ?= 6
+BENCHCOUNT ?= 2
 # What runs in virtual machines, too: packages, or some tests of them.
 VM_TESTS   ?= receiver/internal/capture receiver=TestKernel
 
