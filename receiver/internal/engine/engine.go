@@ -131,9 +131,13 @@ func (e *Engine) onTick(now stream.Time) {
 	e.epoch = e.Source.Epoch()
 	e.giveUpWaiting(now)
 	if timeout := stream.Time(e.RequestTimeout); now > e.sweep+timeout/16 {
+		e.rest(e.sweep)
 		e.sweep = now
 		if now > timeout {
 			e.expire(now-timeout, now)
+		}
+		if now > maxSilence {
+			e.forget(now-maxSilence, now)
 		}
 	}
 	e.Sink.Tick(now, e.epoch)
@@ -145,6 +149,27 @@ func (e *Engine) expire(before, now stream.Time) {
 		if open := f.open(); open > 0 {
 			f.conn.Expire(before, now)
 			e.recount(f, open)
+		}
+	}
+}
+
+// rest tells those connections that were silent since before.
+func (e *Engine) rest(before stream.Time) {
+	for f := range e.recent.silent(before) {
+		if s, ok := f.conn.(protocol.Sleeper); ok && !f.asleep {
+			f.asleep = true
+			s.Sleep()
+		}
+	}
+}
+
+// forget gives up the connections that were silent since before, on which
+// nothing is open.
+func (e *Engine) forget(before, now stream.Time) {
+	for f := range e.recent.silent(before) {
+		if f.open() == 0 {
+			e.stats.lose(connectionForgotten)
+			e.drop(f, exchange.Evicted, now)
 		}
 	}
 }
@@ -163,6 +188,7 @@ func (e *Engine) giveUpWaiting(now stream.Time) {
 			open := f.open()
 			e.unasked(f, now)
 			e.recount(f, open)
+			f.abandon()
 		}
 	}
 	e.waiting = keep

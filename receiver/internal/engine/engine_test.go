@@ -30,12 +30,16 @@ type script struct {
 	events []capture.Event
 	next   int
 	asked  []string
+	atEnd  func()
 }
 
 var _ capture.Source = (*script)(nil)
 
 func (s *script) Next(e *capture.Event) error {
 	if s.next == len(s.events) {
+		if s.atEnd != nil {
+			s.atEnd()
+		}
 		return io.EOF
 	}
 	*e = s.events[s.next]
@@ -455,6 +459,28 @@ func TestTheConnectionThatWasSilentLongestIsEvicted(t *testing.T) {
 	}
 	if losses(e) != "connection_evicted=1 truncated=1" {
 		t.Errorf("losses %s", losses(e))
+	}
+}
+
+func TestAConnectionOfWhichTheEndIsNotToldIsForgottenAtLast(t *testing.T) {
+	s := new(script)
+	s.flow(1, stream.Server).open().client("?a\n") // its request expires first
+	s.flow(2, stream.Server).open().client("?b\n").server("!0\n")
+	f := s.flow(3, stream.Server).open().client("?c\n").server("!0\n")
+	for range 10 {
+		f.at += stream.Time(time.Hour)
+		f.client("?d\n").server("!0\n")
+	}
+	var kept int64
+	e := engine.New(engine.Settings{
+		Source: s, Sink: new(nothing), Protocols: []protocol.Protocol{newToy()}, RequestTimeout: time.Minute, MaxConnections: 100,
+	})
+	s.atEnd = func() { kept = e.Stats().Connections }
+	if err := e.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if kept != 1 || losses(e) != "connection_forgotten=2" {
+		t.Errorf("%d connections are kept, losses %s", kept, losses(e))
 	}
 }
 

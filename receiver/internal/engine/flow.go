@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"time"
+
 	"github.com/perisco-io/perisco/receiver/internal/capture"
 	"github.com/perisco-io/perisco/receiver/internal/exchange"
 	"github.com/perisco-io/perisco/receiver/internal/protocol"
@@ -20,6 +22,10 @@ const (
 	// maxTurns is how many times in a row the direction may turn without any
 	// sense in the bytes before a connection is ignored.
 	maxTurns = 16
+	// maxSilence is after how long a connection is taken to be over although
+	// its end was not told: the event may have been lost. MySQL, which keeps what
+	// is silent for longer than other servers do, ends it by then (wait_timeout).
+	maxSilence = stream.Time(8 * time.Hour)
 )
 
 // A flow is one end of a connection.
@@ -27,12 +33,14 @@ type flow struct {
 	id       capture.FlowID
 	endpoint exchange.Endpoint
 	conn     protocol.Conn // nil until the protocol is known, and once opaque
-	halves   [2]half       // by the side that sends
+	halves   *[2]half      // by the side that sends; nil once opaque
 	out      stream.Side   // the side that Event.Out means
 	turns    int           // without sense; see maxTurns
 	last     stream.Side   // who sent last
+	active   stream.Time   // when the latest event came
 	sure     bool          // endpoint.Side is known, not guessed
 	whole    bool          // seen from its opening on, nothing lost so far
+	asleep   bool          // nothing came since conn was told so
 	unbroken bool          // conn's protocol is protocol.Unbroken
 	opaque   bool          // not to be looked at any more
 	early    bool          // an answer waits for its request
@@ -67,6 +75,7 @@ func (e *Engine) handle(ev *capture.Event) {
 	} else {
 		e.recent.touch(f)
 	}
+	f.active, f.asleep = ev.Time, false
 	open, handed := f.open(), e.handed
 	e.turn(f, ev)
 	switch ev.Kind {
@@ -100,6 +109,7 @@ func (e *Engine) handle(ev *capture.Event) {
 		e.close(f, why, ev.Time)
 	}
 	e.recount(f, open)
+	f.abandon()
 }
 
 // open is how many exchanges of f are open.
@@ -132,7 +142,7 @@ func (e *Engine) open(ev *capture.Event) *flow {
 		e.stats.lose(connectionEvicted)
 		e.drop(e.recent.oldest(), exchange.Evicted, ev.Time)
 	}
-	f := &flow{id: ev.Flow, sure: ev.Sure, out: ev.Side}
+	f := &flow{id: ev.Flow, sure: ev.Sure, out: ev.Side, halves: new([2]half)}
 	f.settled = true
 	f.endpoint = exchange.Endpoint{Side: ev.Side, Local: ev.Local, Peer: ev.Peer}
 	for i := range f.halves {
@@ -148,7 +158,7 @@ func (e *Engine) open(ev *capture.Event) *flow {
 // drop ends a connection that had no event of its own.
 func (e *Engine) drop(f *flow, why exchange.Outcome, at stream.Time) {
 	open := f.open()
-	f.missed = f.missed || len(f.halves[stream.Client].buf.Bytes()) > 0 // a request had begun
+	f.missed = f.missed || !f.opaque && len(f.halves[stream.Client].buf.Bytes()) > 0 // a request had begun
 	e.close(f, why, at)
 	e.recount(f, open)
 }
@@ -169,7 +179,7 @@ func (e *Engine) close(f *flow, why exchange.Outcome, at stream.Time) {
 // opened notes where the streams begin.
 func (f *flow) opened(ev *capture.Event) {
 	f.whole, f.endpoint.Opened = true, true
-	if !ev.Sequenced {
+	if !ev.Sequenced || f.opaque {
 		return
 	}
 	out, in := ev.Seq, ev.Ack
@@ -454,8 +464,19 @@ func (e *Engine) ignore(f *flow, why ignored, at stream.Time) {
 // reset lets go of what a connection holds.
 func (f *flow) reset() {
 	f.conn, f.early = nil, false
+	if f.halves == nil {
+		return
+	}
 	for i := range f.halves {
 		f.halves[i].buf.Reset()
+	}
+}
+
+// abandon lets go of the streams of a connection that was given up. Its place is
+// kept, lest it be looked at again.
+func (f *flow) abandon() {
+	if f.opaque {
+		f.halves = nil
 	}
 }
 

@@ -1,5 +1,11 @@
 package engine
 
+import (
+	"iter"
+
+	"github.com/perisco-io/perisco/receiver/internal/stream"
+)
+
 // recent is flows in the order in which they were active. It is made with
 // newRecent. The order is kept apart from the flows: where they are a hundred
 // thousand, those beside one in the order are in no cache, their places are.
@@ -50,6 +56,20 @@ func (r *recent) all(yield func(*flow) bool) {
 	for i := r.places[0].next; i != 0; i = r.places[i].next {
 		if !yield(r.flows[i]) {
 			return
+		}
+	}
+}
+
+// silent yields the flows of which nothing came since before, those that were
+// quiet for longest first. The one that was yielded last may be removed.
+func (r *recent) silent(before stream.Time) iter.Seq[*flow] {
+	return func(yield func(*flow) bool) {
+		for i := r.places[0].prev; i != 0; {
+			f := r.flows[i]
+			i = r.places[i].prev
+			if f.active >= before || !yield(f) {
+				return
+			}
 		}
 	}
 }

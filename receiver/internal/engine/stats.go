@@ -12,13 +12,14 @@ import (
 
 // Reasons for which the engine loses something.
 const (
-	sequenceGap       = "sequence_gap"       // bytes were moved of which no event came
-	outOfOrder        = "out_of_order"       // an event told of bytes that others had told of
-	tornWrite         = "torn_write"         // what came before in the same read or write was lost
-	connectionEvicted = "connection_evicted" // more connections than allowed
-	unaskedAnswer     = "answer_without_request"
-	unpaired          = "answers_unpaired"
-	turnNotCaptured   = "turn_not_captured" // of a client, on a connection of which too little was seen to know its protocol
+	sequenceGap         = "sequence_gap"         // bytes were moved of which no event came
+	outOfOrder          = "out_of_order"         // an event told of bytes that others had told of
+	tornWrite           = "torn_write"           // what came before in the same read or write was lost
+	connectionEvicted   = "connection_evicted"   // more connections than allowed
+	connectionForgotten = "connection_forgotten" // silent for maxSilence
+	unaskedAnswer       = "answer_without_request"
+	unpaired            = "answers_unpaired"
+	turnNotCaptured     = "turn_not_captured" // of a client, on a connection of which too little was seen to know its protocol
 	// requestNotCaptured follows the name of the protocol.
 	requestNotCaptured = "_request_not_captured"
 	notCaptured        = "message_cut_by_" // bytes were missing that a parser needed; capture.Event.Missing follows, sequenceGap or tornWrite

@@ -158,3 +158,11 @@ type Accountant interface {
 	// token that begins with the protocol's name (http2_request_not_captured).
 	Account(lose func(reason string, n uint64))
 }
+
+// A Sleeper is a Conn that keeps more memory than what it knows needs, to be
+// quick with what comes next.
+type Sleeper interface {
+	Conn
+	// Sleep says that nothing has come for a while: it keeps what it needs.
+	Sleep()
+}

@@ -15,7 +15,7 @@ type Chunk struct {
 // bytes, then a hole, which is a count of bytes that were sent but not
 // captured. The zero value is ready to use. Not safe for concurrent use.
 type Buffer struct {
-	// Pool lends the memory for bytes that outlive their chunk. Nil allocates.
+	// Pool lends the memory for what is not consumed yet. Nil allocates.
 	Pool *Pool
 
 	held []byte // unconsumed; aliases the chunk from Feed to Settle, own after
@@ -32,12 +32,14 @@ type Buffer struct {
 	ack      uint64
 	borrowed bool // held aliases a chunk
 	marked   int
-	marks    [maxMarks]mark // the chunks that unconsumed bytes came in, oldest first
+	marks    *marks // the chunks that unconsumed bytes came in, oldest first; nil when all is consumed and settled
 }
 
 // maxMarks is how many waiting chunks a buffer tells apart. Of more, those
 // between the first and the latest are taken for one.
 const maxMarks = 4
+
+type marks [maxMarks]mark
 
 // A mark is where a chunk begins.
 type mark struct {
@@ -84,6 +86,9 @@ func (b *Buffer) mark(c Chunk) {
 	if len(b.held) == 0 { // all before it was consumed
 		b.marked, b.before = 0, b.latest
 	}
+	if b.marks == nil {
+		b.marks = b.Pool.getMarks()
+	}
 	for b.marked == maxMarks && b.marks[1].pos <= b.pos {
 		b.before = b.marks[0].at
 		b.marked = copy(b.marks[:], b.marks[1:])
@@ -118,6 +123,10 @@ func (b *Buffer) Settle() {
 	if len(b.held) == 0 {
 		b.Pool.put(b.own)
 		b.held, b.own, b.borrowed = nil, nil, false
+		if b.marks != nil {
+			b.Pool.putMarks(b.marks)
+			b.marks, b.marked, b.before = nil, 0, b.Past()
+		}
 		return
 	}
 	if b.borrowed {

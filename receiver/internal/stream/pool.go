@@ -4,13 +4,15 @@ const (
 	poolBlocks = 256      // free blocks kept: with poolBlock, 4 MiB at the most
 	poolBlock  = 16 << 10 // larger blocks are left to the garbage collector
 	minBlock   = 512      // smallest block handed out: most heads fit
+	poolMarks  = 4096     // free marks kept: 512 KiB
 )
 
 // A Pool keeps the memory of buffers for reuse, so that a connection pays for
 // the bytes it waits on and an idle one for none. The zero value and nil are
 // ready to use. Not safe for concurrent use.
 type Pool struct {
-	free [][]byte
+	free  [][]byte
+	marks []*marks
 }
 
 // get returns an empty slice with room for n bytes.
@@ -28,5 +30,22 @@ func (p *Pool) get(n int) []byte {
 func (p *Pool) put(b []byte) {
 	if p != nil && cap(b) > 0 && cap(b) <= poolBlock && len(p.free) < poolBlocks {
 		p.free = append(p.free, b)
+	}
+}
+
+func (p *Pool) getMarks() *marks {
+	if p != nil {
+		if k := len(p.marks); k > 0 {
+			m := p.marks[k-1]
+			p.marks = p.marks[:k-1]
+			return m
+		}
+	}
+	return new(marks)
+}
+
+func (p *Pool) putMarks(m *marks) {
+	if p != nil && len(p.marks) < poolMarks {
+		p.marks = append(p.marks, m)
 	}
 }

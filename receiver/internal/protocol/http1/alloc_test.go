@@ -15,7 +15,8 @@ import (
 func TestAnExchangeAllocatesNothing(t *testing.T) {
 	n := 0
 	c := http1.New(httpconv.Options{}).NewConn(new(exchange.Endpoint), func(exchange.Exchange) { n++ })
-	var client, server stream.Buffer
+	pool := new(stream.Pool)
+	client, server := stream.Buffer{Pool: pool}, stream.Buffer{Pool: pool}
 	got := testing.AllocsPerRun(1000, func() {
 		client.Feed(stream.Chunk{Data: benchRequest, Ack: server.End()})
 		_ = c.Client(&client)

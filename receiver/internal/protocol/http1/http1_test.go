@@ -12,6 +12,10 @@ func TestConversations(t *testing.T) {
 	protocoltest.Run(t, http1.New(httpconv.Options{}), "http1")
 }
 
+func TestIdleConnectionsAreCheap(t *testing.T) {
+	protocoltest.Idle(t, http1.New(httpconv.Options{}), "http1", map[string]int{"nginx-keepalive": 1100, "tls-after-http": 300})
+}
+
 func FuzzConversation(f *testing.F) {
 	protocoltest.Fuzz(f, http1.New(httpconv.Options{}), "http1")
 }

@@ -23,7 +23,8 @@ type loop struct {
 }
 
 func newLoop(t testing.TB, say func(c, s *speaker)) *loop {
-	l := new(loop)
+	l, pool := new(loop), new(stream.Pool)
+	l.bufs[0].Pool, l.bufs[1].Pool = pool, pool
 	c, s := newSpeaker(), newSpeaker()
 	p := http2.New(httpconv.Options{})
 	ep := &exchange.Endpoint{Side: stream.Server}

@@ -219,6 +219,16 @@ func (c *conn) Close(why exchange.Outcome, at stream.Time) {
 // Account implements protocol.Accountant.
 func (c *conn) Account(lose func(reason string, n uint64)) { c.ledger.lose = lose }
 
+// Sleep implements protocol.Sleeper.
+func (c *conn) Sleep() {
+	for _, h := range []*half{&c.client, &c.server} {
+		h.fields.Shrink()
+		if h.block.stream == 0 {
+			h.block.held = nil
+		}
+	}
+}
+
 // Live implements protocol.Conn.
 func (c *conn) Live() int { return c.calls.Live() }
 

@@ -17,6 +17,10 @@ func TestRequestsThatAreLostAreCounted(t *testing.T) {
 		"nghttp-head", "nghttp-nginx", "nghttpd-post", "nghttpd-push") // nghttp leaves the first ids out
 }
 
+func TestIdleConnectionsAreCheap(t *testing.T) {
+	protocoltest.Idle(t, http2.New(httpconv.Options{}), "http2", map[string]int{"grpc-go-unary": 1900, "nghttp-nginx": 3000, "go-large-head": 5000})
+}
+
 func FuzzConversation(f *testing.F) {
 	protocoltest.Fuzz(f, http2.New(httpconv.Options{}), "http2")
 }

@@ -17,6 +17,10 @@ func TestConversationsThatWereJoined(t *testing.T) {
 	protocoltest.Run(t, New(DefaultOptions()), "mysql/joined", unseen...)
 }
 
+func TestIdleConnectionsAreCheap(t *testing.T) {
+	protocoltest.Idle(t, New(DefaultOptions()), "mysql", map[string]int{"mysql2-text": 1100, "mysql9-mysql2-prepared": 1900, "go-tls": 300})
+}
+
 func FuzzConversation(f *testing.F) {
 	protocoltest.Fuzz(f, New(DefaultOptions()), "mysql")
 }

@@ -63,6 +63,13 @@ func (d *Decoder) Rest(most int) {
 // (2.3.3), so all of them are unknown. Those to come are not.
 func (d *Decoder) Forget() { d.table.forget() }
 
+// Shrink gives back the memory that is not needed for what is known. A
+// decoder that is used again takes it again.
+func (d *Decoder) Shrink() {
+	d.name, d.value = nil, nil
+	d.table.shrink()
+}
+
 // Decode reads the representation that begins p, which must not be empty, and
 // returns its length. After a change of the table's size, which is no field, f
 // is empty.

@@ -220,6 +220,9 @@ func TestNothingToldIsWrong(t *testing.T) {
 				missed = true
 				continue
 			}
+			if r.IntN(10) == 0 {
+				d.Shrink()
+			}
 			got := decode(t, &d, block)
 			if len(got) != len(fields) {
 				t.Fatalf("%q, want %q", got, fields)

@@ -1,5 +1,10 @@
 package hpack
 
+import (
+	"bytes"
+	"math/bits"
+)
+
 const (
 	defaultSize = 4096 // RFC 9113 6.5.2, SETTINGS_HEADER_TABLE_SIZE
 	// maxSize is how much of a table is kept. Chrome, Firefox and nghttp take
@@ -129,14 +134,7 @@ func (t *table) room(f *Field, n int) {
 	if len(t.text)+n <= cap(t.text) {
 		return
 	}
-	held := t.text[:0]
-	if t.n > 0 {
-		oldest := &t.ring[(t.newest-t.n+1)&uint32(len(t.ring)-1)]
-		held = t.text[oldest.at-t.base:]
-		t.base = oldest.at
-	} else {
-		t.base += uint32(len(t.text))
-	}
+	held := t.trim()
 	if 2*(len(held)+n) > cap(t.text) {
 		// At least twice as much as is held, so that moving is paid for by what
 		// was inserted since the last time.
@@ -148,9 +146,39 @@ func (t *table) room(f *Field, n int) {
 	t.text = append(t.text[:0], held...)
 }
 
+// trim returns the text of the entries that are held, and takes it for all
+// there is.
+func (t *table) trim() []byte {
+	if t.n == 0 {
+		t.base += uint32(len(t.text))
+		return t.text[:0]
+	}
+	oldest := &t.ring[(t.newest-t.n+1)&uint32(len(t.ring)-1)]
+	held := t.text[oldest.at-t.base:]
+	t.base = oldest.at
+	return held
+}
+
+// shrink leaves no room for further entries.
+func (t *table) shrink() {
+	t.name = nil
+	if t.n == 0 {
+		t.base += uint32(len(t.text))
+		t.text, t.ring = nil, nil
+		return
+	}
+	t.text = bytes.Clone(t.trim())
+	if n := 1 << bits.Len32(t.n-1); n < len(t.ring) {
+		t.size(n)
+	}
+}
+
 // grow doubles the ring.
-func (t *table) grow() {
-	next := make([]entry, max(16, 2*len(t.ring)))
+func (t *table) grow() { t.size(max(16, 2*len(t.ring))) }
+
+// size gives the ring room for n entries, a power of two.
+func (t *table) size(n int) {
+	next := make([]entry, n)
 	for i := range t.n { // from the newest
 		next[(t.newest-i)&uint32(len(next)-1)] = t.ring[(t.newest-i)&uint32(len(t.ring)-1)]
 	}

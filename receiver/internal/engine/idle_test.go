@@ -1,0 +1,77 @@
+package engine_test
+
+import (
+	"io"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/perisco-io/perisco/receiver/internal/capture"
+	"github.com/perisco-io/perisco/receiver/internal/engine"
+	"github.com/perisco-io/perisco/receiver/internal/protocol"
+	"github.com/perisco-io/perisco/receiver/internal/stream"
+)
+
+// crowd is a source of connections that begin with the same events and then
+// fall silent.
+type crowd struct {
+	script
+	left          int
+	before, after uint64 // bytes of the heap that are in use
+}
+
+func (c *crowd) Next(e *capture.Event) error {
+	if c.before == 0 {
+		c.before = inUse()
+	}
+	if c.left == 0 {
+		c.after = inUse()
+		return io.EOF
+	}
+	*e = c.events[c.next]
+	e.Flow = capture.FlowID(c.left)
+	if c.next++; c.next == len(c.events) {
+		c.next = 0
+		c.left--
+	}
+	return nil
+}
+
+// What those keep that speak a protocol is looked at by protocoltest.Idle.
+func TestConnectionsThatAreNotFollowedAreCheap(t *testing.T) {
+	const connections = 1000
+	for _, c := range []struct {
+		name  string
+		begin func(*flow)
+		most  int // bytes
+	}{
+		{"opened and never heard of", func(f *flow) { f.open() }, 640},
+		{"encrypted", func(f *flow) { f.open().client("\x16\x03\x01\x02\x00\x01") }, 300},
+		{"unknown", func(f *flow) { f.open().client("EHLO\n") }, 300},
+	} {
+		source := &crowd{left: connections}
+		c.begin(source.flow(1, stream.Server))
+		e := engine.New(engine.Settings{
+			Source: source, Sink: new(nothing), Protocols: []protocol.Protocol{newToy()},
+			RequestTimeout: time.Minute, MaxConnections: connections,
+		})
+		if err := e.Run(); err != nil {
+			t.Fatal(err)
+		}
+		each := int(source.after-source.before) / connections
+		t.Logf("%s: %d bytes", c.name, each)
+		if each > c.most {
+			t.Errorf("%s: %d bytes are kept of a connection, want at most %d", c.name, each, c.most)
+		}
+	}
+}
+
+// inUse returns how many bytes of the heap are reachable.
+func inUse() uint64 {
+	for range 3 { // what a sync.Pool holds outlives one collection
+		runtime.GC()
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
