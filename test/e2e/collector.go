@@ -25,6 +25,7 @@ type setup struct {
 	Graph    string // file that gets the service graph, too
 	Sending  string // options of the exporter to there, as YAML; empty: none
 	Discard  bool   // write no files: what comes out is not looked at
+	Limit    int    // MiB that memory_limiter leaves the collector; 0: there is none
 	User     uint32 // who runs it; 0: the user of the test
 }
 
@@ -43,6 +44,10 @@ connectors:
 {{- if .Export}}
   otlp_http: {endpoint: "{{.Export}}"{{with .Sending}}, {{.}}{{end}}}
 {{- end}}
+{{- if .Limit}}
+processors:
+  memory_limiter: {check_interval: 100ms, limit_mib: {{.Limit}}}
+{{- end}}
 extensions:
   health_check: {endpoint: "{{.Health}}"}
 service:
@@ -57,9 +62,15 @@ service:
   pipelines:
     traces:
       receivers: [{{.Receiver}}]
+{{- if .Limit}}
+      processors: [memory_limiter]
+{{- end}}
       exporters: [{{if .Discard}}nop{{else}}file/traces{{end}}{{if .Export}}, otlp_http{{end}}{{if .Graph}}, service_graph{{end}}]
     logs:
       receivers: [{{.Receiver}}]
+{{- if .Limit}}
+      processors: [memory_limiter]
+{{- end}}
       exporters: [{{if .Discard}}nop{{else}}file/logs{{end}}{{if .Export}}, otlp_http{{end}}]
 {{- if .Graph}}
     metrics:

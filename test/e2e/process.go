@@ -96,6 +96,21 @@ func (p *process) stop(t testing.TB) {
 	})
 }
 
+// signal sends one to the process.
+func (p *process) signal(t testing.TB, s syscall.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		t.Fatalf("%s to %s (%d): %v", s, p.name, p.pid(), err)
+	}
+}
+
+// kill ends the process in an instant.
+func (p *process) kill(t testing.TB) {
+	t.Helper()
+	p.signal(t, syscall.SIGKILL)
+	<-p.done
+}
+
 // reap takes notice of orphans of a process group that have ended: they are
 // ours, since the test is their subreaper.
 func reap(group int) {

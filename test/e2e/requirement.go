@@ -16,6 +16,7 @@ import (
 // packages says which Debian package has a program.
 var packages = map[string]string{
 	"apache2":            "apache2-bin",
+	"bash":               "bash",
 	"curl":               "curl",
 	"h2load":             "nghttp2-client",
 	"ip":                 "iproute2",

@@ -43,6 +43,8 @@ func play() (played bool) {
 		return false
 	case "server":
 		err = serve(os.Args[1:])
+	case "visitor":
+		err = come(os.Args[1:])
 	case "load":
 		err = drive(os.Args[1:])
 	case "attacker":
