@@ -28,7 +28,7 @@ func come(args []string) error {
 				// Of one address the ports would run out: those of connections
 				// that are over are free after a minute.
 				local := net.IPv4(127, 1+byte(hand), byte(i/10_000>>8), byte(i/10_000))
-				if err := visit(local, args[0]); err != nil {
+				if err := knock(local, args[0]); err != nil {
 					failed <- err
 					return
 				}
@@ -40,8 +40,8 @@ func come(args []string) error {
 	return <-failed
 }
 
-// visit makes one request on a connection of its own.
-func visit(local net.IP, address string) error {
+// knock makes one request on a connection of its own.
+func knock(local net.IP, address string) error {
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: local}, Timeout: patience}
 	conn, err := d.Dial("tcp", address)
 	if err != nil {

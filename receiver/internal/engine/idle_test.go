@@ -45,9 +45,9 @@ func TestConnectionsThatAreNotFollowedAreCheap(t *testing.T) {
 		begin func(*flow)
 		most  int // bytes
 	}{
-		{"opened and never heard of", func(f *flow) { f.open() }, 640},
-		{"encrypted", func(f *flow) { f.open().client("\x16\x03\x01\x02\x00\x01") }, 300},
-		{"unknown", func(f *flow) { f.open().client("EHLO\n") }, 300},
+		{"opened and never heard of", func(f *flow) { f.open() }, 700},
+		{"encrypted", func(f *flow) { f.open().client("\x16\x03\x01\x02\x00\x01") }, 340},
+		{"unknown", func(f *flow) { f.open().client("EHLO\n") }, 340},
 	} {
 		source := &crowd{left: connections}
 		c.begin(source.flow(1, stream.Server))

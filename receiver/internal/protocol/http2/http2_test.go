@@ -18,7 +18,7 @@ func TestRequestsThatAreLostAreCounted(t *testing.T) {
 }
 
 func TestIdleConnectionsAreCheap(t *testing.T) {
-	protocoltest.Idle(t, http2.New(httpconv.Options{}), "http2", map[string]int{"grpc-go-unary": 1900, "nghttp-nginx": 3000, "go-large-head": 5000})
+	protocoltest.Idle(t, http2.New(httpconv.Options{}), "http2", map[string]int{"grpc-go-unary": 2300, "nghttp-nginx": 3500, "go-large-head": 5500})
 }
 
 func FuzzConversation(f *testing.F) {

@@ -22,10 +22,15 @@ var (
 	errAnswer    = errors.New("mysql: not an answer to the command")
 )
 
+// statementEvicted counts prepared statements that are no longer known: what
+// executes them does not say what it is.
+const statementEvicted = "mysql_statement_evicted"
+
 // conn follows one connection.
 type conn struct {
 	match.Queue[*call]
 	protocol *Protocol
+	lose     func(reason string, n uint64)
 
 	// What the ends agreed on.
 	system     string
@@ -70,6 +75,9 @@ func (s *schema) set(name []byte) {
 }
 
 func (s *schema) lose() { *s = schema{name: s.name[:0], lost: true} }
+
+// Account implements protocol.Accountant.
+func (c *conn) Account(lose func(reason string, n uint64)) { c.lose = lose }
 
 // Client implements protocol.Conn.
 func (c *conn) Client(b *stream.Buffer) error {

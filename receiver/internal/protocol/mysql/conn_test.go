@@ -259,10 +259,13 @@ func TestTLSIsLeftAloneAtOnce(t *testing.T) {
 
 func TestThePreparedStatementsOfAConnectionAreBounded(t *testing.T) {
 	var s statements
-	text := bytes.Repeat([]byte("x"), maxText)
+	text, evicted := bytes.Repeat([]byte("x"), maxText), uint64(0)
 	for id := range uint32(4 * maxStatements) {
-		s.put(id, text, false, 1)
+		evicted += s.put(id, text, false, 1)
 		s.get(0)
+	}
+	if evicted != uint64(4*maxStatements-len(s.byID)) {
+		t.Errorf("%d evicted, %d of %d are left", evicted, len(s.byID), 4*maxStatements)
 	}
 	if s.bytes > maxPrepared || len(s.byID) > maxStatements || s.get(0) == nil {
 		t.Errorf("%d bytes, %d statements", s.bytes, len(s.byID))

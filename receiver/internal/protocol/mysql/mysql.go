@@ -27,9 +27,10 @@ type Protocol struct {
 }
 
 var (
-	_ protocol.Unbroken = (*Protocol)(nil)
-	_ protocol.Dialogue = (*conn)(nil)
-	_ exchange.Exchange = (*call)(nil)
+	_ protocol.Unbroken   = (*Protocol)(nil)
+	_ protocol.Dialogue   = (*conn)(nil)
+	_ exchange.Exchange   = (*call)(nil)
+	_ protocol.Accountant = (*conn)(nil)
 )
 
 // New returns the protocol with options that are valid.

@@ -97,7 +97,9 @@ func (c *conn) prepared(b *stream.Buffer, h header, x *call, p []byte) error {
 	}
 	x.parameters = parameters > 0
 	if len(x.text) > 0 {
-		c.statements.put(id, x.text, x.cut, int(parameters))
+		if n := c.statements.put(id, x.text, x.cut, int(parameters)); n > 0 {
+			c.lose(statementEvicted, n)
+		}
 	}
 	c.columns, c.further = int(parameters), int(columns)
 	if len(f.p) > 0 && f.p[0] == 0 { // optional metadata: none follows

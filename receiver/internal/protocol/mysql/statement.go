@@ -47,7 +47,8 @@ func (s *statements) get(id uint32) *statement {
 	return st
 }
 
-func (s *statements) put(id uint32, text []byte, cut bool, parameters int) {
+// put adds a statement, and returns how many had to make room.
+func (s *statements) put(id uint32, text []byte, cut bool, parameters int) (evicted uint64) {
 	s.remove(id)
 	if s.byID == nil {
 		s.byID = make(map[uint32]*statement)
@@ -55,6 +56,7 @@ func (s *statements) put(id uint32, text []byte, cut bool, parameters int) {
 	}
 	for len(s.byID) > 0 && (len(s.byID) >= maxStatements || s.bytes+len(text) > maxPrepared) {
 		s.remove(s.root.newer.id)
+		evicted++
 	}
 	st := s.free
 	if st == nil {
@@ -68,6 +70,7 @@ func (s *statements) put(id uint32, text []byte, cut bool, parameters int) {
 	s.byID[id] = st
 	s.bytes += len(text)
 	s.link(st)
+	return evicted
 }
 
 // summarize does once what each execution would have to do. Where there is a
