@@ -37,7 +37,7 @@ func (e *Engine) detect(f *flow, lost bool) {
 		e.Sink.Process(f.endpoint.Process)
 		e.parse(f, stream.Client)
 		e.parse(f, stream.Server)
-	case verdict == protocol.Wait && !truncated && len(client.Bytes()) <= maxOpening && len(server.Bytes()) <= maxOpening:
+	case verdict == protocol.Wait && !truncated && max(len(client.Bytes()), len(server.Bytes())) <= min(maxOpening, e.share()):
 	case isTLS(client.Bytes()) || isTLS(server.Bytes()):
 		e.ignore(f, ignored(protocol.Encrypted), client.Latest())
 	case f.whole && !truncated:

@@ -143,12 +143,34 @@ func (e *Engine) onTick(now stream.Time) {
 	e.Sink.Tick(now, e.epoch)
 }
 
-// expire ends the exchanges of which nothing was seen since before.
+// expire ends the exchanges of which nothing was seen since before, and waits
+// no longer for the rest of messages.
 func (e *Engine) expire(before, now stream.Time) {
 	for f := range e.recent.all {
-		if open := f.open(); open > 0 {
+		open := f.open()
+		if open > 0 {
 			f.conn.Expire(before, now)
-			e.recount(f, open)
+		}
+		if f.active < before {
+			e.unstick(f, now)
+		}
+		e.recount(f, open)
+		f.abandon()
+	}
+}
+
+// unstick drops the messages of f that have begun.
+func (e *Engine) unstick(f *flow, now stream.Time) {
+	for side := stream.Client; side <= stream.Server && !f.opaque; side++ {
+		h := &f.halves[side]
+		if len(h.buf.Bytes()) == 0 {
+			continue
+		}
+		h.buf.Reset()
+		if f.conn != nil {
+			e.lost(f, side, errStuck, now)
+		} else {
+			f.whole, h.torn = false, true
 		}
 	}
 }

@@ -31,6 +31,7 @@ type script struct {
 	next   int
 	asked  []string
 	atEnd  func()
+	epoch  func() int64 // nil: 0
 }
 
 var _ capture.Source = (*script)(nil)
@@ -53,10 +54,15 @@ func (s *script) Next(e *capture.Event) error {
 
 func (s *script) SetDeadline(time.Time)       {}
 func (s *script) Losses(func(string, uint64)) {}
-func (s *script) Epoch() int64                { return 0 }
 func (s *script) Close() error                { return nil }
 func (s *script) Ignore(id capture.FlowID)    { s.ask("ignore %d", id) }
 func (s *script) Whole(id capture.FlowID)     { s.ask("whole %d", id) }
+func (s *script) Epoch() int64 {
+	if s.epoch == nil {
+		return 0
+	}
+	return s.epoch()
+}
 func (s *script) ask(format string, args ...any) {
 	s.asked = append(s.asked, fmt.Sprintf(format, args...))
 }
@@ -108,11 +114,12 @@ type sink struct {
 	exchanges []string
 	processes []uint32
 	durations []time.Duration
+	epochs    []int64
 }
 
-func (s *sink) Process(p exchange.Process) { s.processes = append(s.processes, p.PID) }
-func (s *sink) Tick(stream.Time, int64)    {}
-func (s *sink) Flush()                     {}
+func (s *sink) Process(p exchange.Process)  { s.processes = append(s.processes, p.PID) }
+func (s *sink) Tick(_ stream.Time, e int64) { s.epochs = append(s.epochs, e) }
+func (s *sink) Flush()                      {}
 func (s *sink) Emit(x exchange.Exchange) {
 	c := x.Base()
 	s.exchanges = append(s.exchanges, fmt.Sprintf("%s %s %v", c.Endpoint.Side, x.Summary(nil), c.Outcome))
@@ -443,6 +450,49 @@ func TestUnansweredRequestsExpire(t *testing.T) {
 	}
 	if slices.Contains(out.exchanges, "server a answered") || losses(e) != "" {
 		t.Errorf("exchanges %q, losses %s", out.exchanges, losses(e))
+	}
+}
+
+func TestMessagesThatNeverEndAreNotWaitedForWithoutEnd(t *testing.T) {
+	s := new(script)
+	f := s.flow(1, stream.Server).open().client("?a")
+	waits := s.flow(2, stream.Server).open().client("(") // for more, to be recognised
+	g := s.flow(3, stream.Server)
+	for range 40 {
+		g.at += 2000 * ms
+		g.client("?c\n").server("!0\n")
+	}
+	f.at, waits.at = g.at, g.at
+	f.client("?b\n").server("!0\n").close()
+	waits.client("?d\n").server("!0\n").close()
+	out, e := run(t, s)
+	for _, want := range []string{"server b answered", "server d answered"} {
+		if !slices.Contains(out.exchanges, want) {
+			t.Errorf("no %q in %q", want, out.exchanges)
+		}
+	}
+	if losses(e) != "message_without_end=1" {
+		t.Errorf("losses %s", losses(e))
+	}
+}
+
+func TestTheClockOfTheMachineMayBeSet(t *testing.T) {
+	s := new(script)
+	f := s.flow(1, stream.Server).open()
+	for range 3 {
+		f.at += 100 * ms
+		f.client("?a\n").server("!0\n")
+	}
+	begin := 1_000_000 * int64(time.Second)
+	s.epoch = func() int64 { return begin + int64(s.next)*int64(time.Hour) }
+	out, _ := run(t, s)
+	for i := 1; i < len(out.epochs); i++ {
+		if out.epochs[i] <= out.epochs[i-1] || out.epochs[i] <= begin {
+			t.Fatalf("epochs %v, want what the source says each time", out.epochs)
+		}
+	}
+	if len(out.epochs) < 3 {
+		t.Errorf("%d ticks", len(out.epochs))
 	}
 }
 

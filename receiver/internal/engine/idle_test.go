@@ -3,6 +3,7 @@ package engine_test
 import (
 	"io"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -63,6 +64,31 @@ func TestConnectionsThatAreNotFollowedAreCheap(t *testing.T) {
 		if each > c.most {
 			t.Errorf("%s: %d bytes are kept of a connection, want at most %d", c.name, each, c.most)
 		}
+	}
+}
+
+func TestWhatAllConnectionsWaitForTogetherIsBounded(t *testing.T) {
+	const connections, each, most = 1000, 200 << 10, 64 << 20
+	source := &crowd{left: connections}
+	source.flow(1, stream.Server).open().client("?" + strings.Repeat("x", each))
+	e := engine.New(engine.Settings{
+		Source: source, Sink: new(nothing), Protocols: []protocol.Protocol{newToy()},
+		RequestTimeout: time.Minute, MaxConnections: connections,
+	})
+	if err := e.Run(); err != nil {
+		t.Fatal(err)
+	}
+	var dropped uint64
+	e.Losses(func(reason string, n uint64) {
+		if reason != "messages_too_many" {
+			t.Errorf("%d %s", n, reason)
+		}
+		dropped += n
+	})
+	kept := source.after - source.before
+	t.Logf("%d bytes are kept, %d messages were dropped", kept, dropped)
+	if kept > most+most/8 || (connections-dropped)*each < most {
+		t.Errorf("%d bytes are kept, %d messages were dropped of %d, want about %d bytes", kept, dropped, connections, most)
 	}
 }
 

@@ -28,7 +28,11 @@ const (
 // maxReasons bounds the reasons that protocols can add.
 const maxReasons = 128
 
-var errHeld = errors.New("message too large")
+var (
+	errHeld  = errors.New("message too large")
+	errCrowd = errors.New("messages too many") // that have begun and not ended
+	errStuck = errors.New("message without end")
+)
 
 // ignored says why a connection is not followed any more: a protocol.Opaque, or
 // what the engine itself finds.
