@@ -490,7 +490,7 @@ func (f *flow) reset() {
 // kept, lest it be looked at again.
 func (f *flow) abandon() {
 	if f.opaque {
-		f.halves = nil
+		f.halves, f.tally = nil, tally{settled: true}
 	}
 }
 
