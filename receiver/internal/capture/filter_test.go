@@ -33,7 +33,7 @@ func many(n int, more ...string) (networks []netip.Prefix) {
 
 func TestConnectionsAreFilteredByTheirAddresses(t *testing.T) {
 	forEachBackend(t, func(t *testing.T, b backend) {
-		for _, tt := range []struct {
+		for i, tt := range []struct {
 			name              string
 			filter            Filter
 			four, mapped, six bool // what is seen
@@ -48,6 +48,9 @@ func TestConnectionsAreFilteredByTheirAddresses(t *testing.T) {
 			{"what is included at one end is excluded at the other",
 				Filter{Include: Lists{Local: many(0, "127.0.0.0/8", "::1/128")}, Exclude: Lists{Peer: many(0, "127.0.0.0/8")}}, false, false, true},
 		} {
+			if enough(i, b) {
+				break
+			}
 			src := openKernel(t, Options{Filter: tt.filter}, b)
 			for name, seen := range map[string]bool{newHere: tt.four, newMapped: tt.mapped, new6: tt.six} {
 				p := cast(t, name)
@@ -58,6 +61,11 @@ func TestConnectionsAreFilteredByTheirAddresses(t *testing.T) {
 		}
 	})
 }
+
+// enough reports whether case i of a filter need not be tried with b, for what
+// loading programs costs in an emulator: connections are judged before any
+// backend has a say, so that one shows how and the others that they ask.
+func enough(i int, b backend) bool { return i >= 2 && b.name != best().name }
 
 // endOrNothing waits for the end of a connection that is seen. What is not, was
 // over before: nothing is on its way.
@@ -80,7 +88,7 @@ func checkFiltered(t *testing.T, what string, w *watch, seen bool) {
 // known before; those that follow are not.
 func TestConnectionsAreFilteredByTheServersPort(t *testing.T) {
 	forEachBackend(t, func(t *testing.T, b backend) {
-		for _, tt := range []struct {
+		for i, tt := range []struct {
 			name   string
 			filter func(server, client uint16) Filter
 			old    bool // whether an end of the old connection is seen
@@ -94,6 +102,9 @@ func TestConnectionsAreFilteredByTheServersPort(t *testing.T) {
 			{"it is excluded", func(s, _ uint16) Filter { return Filter{Exclude: Lists{Ports: []PortRange{{80, 80}, {s, s}}}} }, false, false},
 			{"the client's is", func(_, c uint16) Filter { return Filter{Exclude: Lists{Ports: []PortRange{{c, c}}}} }, true, true},
 		} {
+			if enough(i, b) {
+				break
+			}
 			p := cast(t, row)
 			src := openKernel(t, Options{Filter: tt.filter(p.serverAddr.Port(), p.clientAddr.Port())}, b)
 			p.play()
