@@ -1,0 +1,200 @@
+package engine
+
+import (
+	"github.com/perisco-io/perisco/receiver/internal/exchange"
+	"github.com/perisco-io/perisco/receiver/internal/protocol"
+	"github.com/perisco-io/perisco/receiver/internal/stream"
+)
+
+const (
+	// maxHeld bounds the bytes that a parser may leave waiting on one side.
+	// Parsers have smaller bounds of their own.
+	maxHeld = 256 << 10
+	// maxWaiting bounds the bytes that all sides leave waiting together. Beyond
+	// it none may have more than its share. Most are in the middle of no
+	// message: of 65,536 connections 1 KiB each can be.
+	maxWaiting = 64 << 20
+	// skipFrom is how many unwanted bytes must lie ahead for the source to be
+	// told: below it, what is saved is less than one read or write.
+	skipFrom = 16 << 10
+	// skipMost bounds how far ahead the source is told, well within the half
+	// of the sequence space in which numbers can be compared.
+	skipMost = 1 << 29
+	// maxTurns is how many times in a row the direction may turn without any
+	// sense in the bytes before a connection is ignored.
+	maxTurns = 16
+)
+
+// feed appends c to what side sent and lets the protocol have it. Whatever was
+// lost is known to the protocol when feed returns. why tells why bytes of c are
+// missing, if any are.
+func (e *Engine) feed(f *flow, side stream.Side, c stream.Chunk, why string) {
+	if f.opaque {
+		return
+	}
+	h := &f.halves[side]
+	lost := h.buf.Feed(c)
+	if lost && f.conn != nil {
+		e.lost(f, side, stream.ErrHole, c.At) // the hole before c
+	}
+	h.torn = why == tornWrite
+	if c.Missing > 0 {
+		h.missing = why
+	}
+	switch {
+	case f.opaque:
+		return
+	case f.conn == nil:
+		e.detect(f, lost)
+		return
+	}
+	e.parse(f, side)
+	if side == stream.Client && f.early {
+		f.early = false
+		e.parse(f, stream.Server)
+	}
+}
+
+// parse offers the protocol what side sent.
+func (e *Engine) parse(f *flow, side stream.Side) {
+	if f.conn == nil {
+		return
+	}
+	b := &f.halves[side].buf
+	before := b.Pos()
+	var err error
+	if side == stream.Client {
+		err = f.conn.Client(b)
+	} else {
+		err = f.conn.Server(b)
+	}
+	if n := len(b.Bytes()); (err == nil || err == protocol.ErrEarly) && n > e.share() {
+		if err = errHeld; n <= maxHeld {
+			err = errCrowd
+		}
+	}
+	switch v := err.(type) {
+	case *protocol.Upgrade:
+		e.upgrade(f, v, b.Latest())
+		return
+	case protocol.Opaque:
+		e.ignore(f, ignored(v), b.Latest())
+		return
+	}
+	switch err {
+	case nil:
+		if b.Pos() != before {
+			f.turns = 0
+		}
+	case protocol.ErrUnpaired:
+		e.stats.loseBy(err)
+		b.Reset()
+		e.strike(f, b.Latest())
+	case protocol.ErrEarly:
+		if f.whole && f.endpoint.Side == stream.Client {
+			if !f.early {
+				f.early = true
+				e.waiting = append(e.waiting, waiting{f.id, b.Latest()})
+			}
+			return
+		}
+		e.unasked(f, b.Latest())
+	default:
+		b.Reset()
+		e.lost(f, side, err, b.Latest())
+	}
+}
+
+// share is how many bytes one side may leave waiting.
+func (e *Engine) share() int {
+	if e.pool.Lent() < maxWaiting {
+		return maxHeld
+	}
+	return min(maxHeld, maxWaiting/2/len(e.flows))
+}
+
+// upgrade hands a connection over to the protocol that it turned to.
+func (e *Engine) upgrade(f *flow, u *protocol.Upgrade, at stream.Time) {
+	for i, p := range e.Protocols {
+		s, ok := p.(protocol.Successor)
+		if !ok {
+			continue
+		}
+		next := s.Upgraded(u.Token, u.Request, &f.endpoint, e.emits[i])
+		if next == nil {
+			continue
+		}
+		u.Taken = true
+		f.conn.Close(exchange.Lost, at)
+		e.follow(f, i, next)
+		e.parse(f, stream.Client)
+		e.parse(f, stream.Server)
+		return
+	}
+	e.ignore(f, ignored(u.Else), at)
+}
+
+// unasked drops an answer whose request was not seen.
+func (e *Engine) unasked(f *flow, at stream.Time) {
+	f.early = false
+	f.halves[stream.Server].buf.Reset()
+	e.lost(f, stream.Server, protocol.ErrEarly, at)
+}
+
+// lost tells the protocol that what side had sent is gone.
+func (e *Engine) lost(f *flow, side stream.Side, why error, at stream.Time) {
+	if why == stream.ErrHole {
+		e.stats.lose(notCaptured + f.halves[side].missing)
+	} else {
+		e.stats.loseBy(why)
+	}
+	f.whole, f.halves[side].torn = false, true
+	if err, ok := f.conn.Lost(side, at).(protocol.Opaque); ok {
+		e.ignore(f, ignored(err), at)
+		return
+	}
+	e.strike(f, at)
+}
+
+// strike notes that the bytes of this turn made no sense, and gives up on a
+// connection that never makes any.
+func (e *Engine) strike(f *flow, at stream.Time) {
+	if f.struck {
+		return
+	}
+	f.struck = true
+	if f.turns++; f.turns >= maxTurns {
+		e.ignore(f, unknown, at)
+	}
+}
+
+// ignore gives a connection up: whatever it speaks from here on, it is not
+// followed.
+func (e *Engine) ignore(f *flow, why ignored, at stream.Time) {
+	e.stats.ignored[why].Add(1)
+	if f.conn != nil {
+		e.finish(f)
+		f.conn.Close(exchange.Lost, at)
+	}
+	f.reset()
+	f.opaque = true
+	e.enlist(f, false)
+	e.Source.Ignore(f.id)
+}
+
+// skip tells the source which bytes of h the protocol does not want.
+func (e *Engine) skip(f *flow, h *half, out bool) {
+	owed := h.buf.Owed()
+	switch {
+	case f.opaque:
+	case owed >= skipFrom:
+		until := h.next + uint32(min(owed, skipMost))
+		if !h.skipped || int32(h.skip-h.next) < skipFrom {
+			h.skip, h.skipped = until, true
+			e.Source.Skip(f.id, out, until)
+		}
+	case h.skipped && owed == 0:
+		h.skipped = false
+		e.Source.Skip(f.id, out, h.next)
+	}
+}
