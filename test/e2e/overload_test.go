@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -12,14 +13,20 @@ import (
 var lostRequest = regexp.MustCompile(`"(?:http_request_not_captured|turn_not_captured|ring_full_turn)": (\d+)`)
 
 // lostRequests is how many requests of HTTP/1 a collector that has ended counted
-// as lost, at both ends. Its last line about losses tells of those, too, that were
-// only given up when it ended.
+// as lost, at both ends, without landmarks. Its last line about losses tells of
+// those, too, that were only given up when it ended.
 func (c *collector) lostRequests(t testing.TB) (requests int) {
 	t.Helper()
 	for _, match := range lostRequest.FindAllStringSubmatch(c.written(t), -1) {
 		n, _ := strconv.Atoi(match[1])
 		t.Log(match[0])
 		requests += n
+	}
+	requests -= 2 * c.landmarks
+	for _, s := range c.traces.items {
+		if strings.HasPrefix(s.uri(), "/landmark/") {
+			requests++
+		}
 	}
 	return requests
 }
