@@ -3,6 +3,8 @@
 package capture
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -88,7 +90,10 @@ var lifecycles = []struct {
 		c.close()
 	}},
 		lines("opened", "sent 10", "reset"),
-		lines("opened", "ended", "closed")},
+		// If the acknowledgement of its FIN comes while close() holds the socket, it
+		// stays one in TCP_FIN_WAIT2, which data resets (tcp_rcv_state_process);
+		// else it is in TCP_TIME_WAIT by then, and gone.
+		either(lines("opened", "ended", "closed"), lines("opened", "ended", "reset"))},
 
 	{"a read of nothing is not the end", script{do: func(c, s *end) {
 		must(unix.Shutdown(s.fd, unix.SHUT_WR))
@@ -117,6 +122,11 @@ var lifecycles = []struct {
 		lines("opened", "ended", "closed")},
 }
 
+// either is for what the kernel does as its races go.
+func either(these ...string) string { return strings.Join(these, alternative) }
+
+const alternative = "\nor\n"
+
 func init() {
 	for _, l := range lifecycles {
 		register(l.name, l.script)
@@ -130,7 +140,7 @@ func TestLifecycles(t *testing.T) {
 			t.Run(l.name, func(t *testing.T) {
 				_, w := playWhole(t, src, l.name)
 				for side, want := range map[stream.Side]string{stream.Client: l.client, stream.Server: l.server} {
-					if got := w.of(side); got != want {
+					if got := w.of(side); !slices.Contains(strings.Split(want, alternative), got) {
 						t.Errorf("%s:\n%s\nwant:\n%s", side, got, want)
 					}
 				}
