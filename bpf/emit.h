@@ -95,6 +95,35 @@ static __always_inline bool opens_whole(struct scratch *s)
 	return found;
 }
 
+// Goes on to copy the payload of the event, sends off what that completes, and
+// reports whether there is more to do. Global as copy_payload is.
+__noinline int emit_next(u32 slot, u32 wake)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &slot);
+	if (!s)
+		return false;
+	struct event *e = &s->event;
+	u32 left = e->len_bytes, len_bytes = left;
+	u32 want = left < max_payload_bytes ? left : max_payload_bytes;
+	int missing = s->unwanted ? pass_unwanted(slot) : 0;
+	if (!missing)
+		missing = copy_payload(slot, want);
+	if (missing == COPY_AGAIN)
+		return true;
+	if (s->records == 1 && !(e->flags & FLAG_CONTINUED) && opens_whole(s))
+		s->records = RECORDS;
+	if (missing == MISSING_NONE && want < left) {
+		if (s->records == 1)
+			missing = MISSING_LIMIT;
+		else if (crowded())
+			missing = MISSING_PRESSURE;
+		else
+			len_bytes = want;
+		s->records--;
+	}
+	return emit_record(e, len_bytes, missing, wake) && len_bytes < left;
+}
+
 // Copies the payload of the event and sends it off, as one record or several.
 // If the ring has no room for one, those behind it are left out, too: each but
 // the first is of use behind the others only. Global as copy_payload is.
@@ -113,28 +142,9 @@ __noinline int emit_records(u32 slot, u32 new_process)
 	}
 	if (s->unwanted && !emit_record(e, s->unwanted, MISSING_SKIPPED, wake))
 		return 0;
-	for (int copies = 0; copies < COPIES; copies++) {
-		u32 left = e->len_bytes, len_bytes = left;
-		u32 want = left < max_payload_bytes ? left : max_payload_bytes;
-		int missing = s->unwanted ? pass_unwanted(slot) : 0;
-		if (!missing)
-			missing = copy_payload(slot, want);
-		if (missing == COPY_AGAIN)
-			continue;
-		if (s->records == 1 && !(e->flags & FLAG_CONTINUED) && opens_whole(s))
-			s->records = RECORDS;
-		if (missing == MISSING_NONE && want < left) {
-			if (s->records == 1)
-				missing = MISSING_LIMIT;
-			else if (crowded())
-				missing = MISSING_PRESSURE;
-			else
-				len_bytes = want;
-			s->records--;
-		}
-		if (!emit_record(e, len_bytes, missing, wake) || len_bytes == left)
+	for (int copies = 0; copies < COPIES; copies++)
+		if (!emit_next(slot, wake))
 			return 0;
-	}
 	emit_record(e, e->len_bytes, MISSING_FAULT, wake); // someone added segments meanwhile
 	return 0;
 }

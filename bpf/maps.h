@@ -6,8 +6,8 @@
 #define COPY_STEP (4 << 10)
 // Steps of one copy, each of which ends a segment or moves COPY_STEP. A response
 // head and its body are 2 to 8 segments. Each step costs the verifier 300 to 450
-// instructions, each copy 340; where the steps are too few it is resumed.
-#define COPY_STEPS 32
+// instructions; where the steps are too few it is resumed.
+#define COPY_STEPS 8
 // Events of one read or write of a flow that is copied whole: 1 MiB. The C core
 // of gRPC was seen to read 960 KiB at once, Apache to write 160; most write 16
 // to 64.

@@ -39,7 +39,7 @@ func forEachBackend(t *testing.T, test func(*testing.T, backend)) {
 		t.Run(b.name, func(t *testing.T) {
 			has, known := offered(b)
 			if has && !known || !has {
-				switch src, err := open(Options{}, b); {
+				switch src, err := openHere(Options{}, b); {
 				case err != nil:
 					t.Skip("not here:", err)
 				case known:
@@ -121,7 +121,7 @@ func TestCallsWhoseBeginningIsNotSeenHaveNoBytes(t *testing.T) {
 		t.Skip("may not be here:", half.name)
 	}
 	half.hooks = half.hooks[:2]
-	_, err := open(Options{}, half)
+	_, err := openHere(Options{}, half)
 	if want := "self-test: write: 0 bytes captured of 44, or others: entry"; err == nil || err.Error() != want {
 		t.Errorf("said %v, want %q", err, want)
 	}

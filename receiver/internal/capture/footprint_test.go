@@ -34,7 +34,7 @@ func TestFootprint(t *testing.T) {
 		if err := configure(spec, Options{}); err != nil {
 			t.Fatal(err)
 		}
-		types, err := readTypes("")
+		types, err := typesHere()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -53,9 +53,13 @@ func openFirst(o Options, candidates []backend) (Source, error) {
 	if err := checkPrivileges(); err != nil {
 		return nil, err
 	}
+	types, err := readTypes(o.BTFPath)
+	if err != nil {
+		return nil, err
+	}
 	var refused Refusals
 	for _, b := range candidates {
-		k, err := open(o, b)
+		k, err := open(o, b, types)
 		if err == nil {
 			k.refused = refused
 			return k, nil
@@ -74,16 +78,12 @@ type configError struct{ error }
 func (e configError) Unwrap() error { return e.error }
 
 // open starts capture with one backend.
-func open(o Options, b backend) (_ *kernel, err error) {
+func open(o Options, b backend, types types) (_ *kernel, err error) {
 	spec, err := bpf.LoadCapture()
 	if err != nil {
 		return nil, configError{fmt.Errorf("read programs: %w", err)}
 	}
 	if err := configure(spec, o); err != nil {
-		return nil, configError{err}
-	}
-	types, err := readTypes(o.BTFPath)
-	if err != nil {
 		return nil, configError{err}
 	}
 	if err := b.check(types); err != nil {

@@ -15,7 +15,7 @@ func TestOpenFailsWhereTheSelfTestDoes(t *testing.T) {
 	needRoot(t)
 	before := leaktest.OpenFiles()
 	deaf := backend{name: "deaf"}
-	_, err := open(Options{}, deaf)
+	_, err := openHere(Options{}, deaf)
 	if want := "self-test: not seen: write, read, sendmsg, read of the answer"; err == nil || err.Error() != want {
 		t.Errorf("said %v, want %q", err, want)
 	}

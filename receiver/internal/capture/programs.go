@@ -42,7 +42,7 @@ func (b backend) load(spec *ebpf.CollectionSpec, types types, o ebpf.ProgramOpti
 	}
 	o.KernelTypes = types.Spec
 	var err error
-	if p.Collection, err = ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{Programs: o}); err != nil {
+	if p.Collection, err = ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{Programs: o, Cache: types.cache}); err != nil {
 		if errors.Is(err, unix.EPERM) { // the library names other reasons than the kernel has
 			err = unix.EPERM
 		}

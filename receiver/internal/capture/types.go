@@ -15,18 +15,20 @@ import (
 // but a file does, it cannot check programs by them.
 type types struct {
 	*btf.Spec
-	own bool
+	own   bool
+	cache *btf.Cache // of the kernel's, for the library, which would read them again
 }
 
 // readTypes takes them from a file if one is named.
 func readTypes(path string) (types, error) {
-	own, err := btf.LoadKernelSpec()
+	cache := btf.NewCache()
+	own, err := cache.Kernel()
 	if path != "" {
 		spec, fileErr := btf.LoadSpec(path)
 		if fileErr != nil {
 			return types{}, fmt.Errorf("read BTF from %s: %w", path, fileErr)
 		}
-		return types{Spec: spec, own: err == nil}, nil
+		return types{Spec: spec, own: err == nil, cache: cache}, nil
 	}
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, ebpf.ErrNotSupported) {
 		return types{}, errors.New("no BTF at /sys/kernel/btf/vmlinux (kernel needs CONFIG_DEBUG_INFO_BTF, or capture::btf_path a file with its types)")
@@ -34,7 +36,7 @@ func readTypes(path string) (types, error) {
 	if err != nil {
 		return types{}, fmt.Errorf("read BTF of the kernel: %w", err)
 	}
-	return types{Spec: own, own: true}, nil
+	return types{Spec: own, own: true, cache: cache}, nil
 }
 
 // enumerates reports whether an enumeration has a value of this name.

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,11 +23,26 @@ import (
 // patience is how long an expected event may take; emulated machines are slow.
 const patience = 10 * time.Second
 
+// typesHere reads the kernel's types once for all tests.
+var typesHere = sync.OnceValues(func() (types, error) { return readTypes("") })
+
+// openHere opens a source with one backend.
+func openHere(o Options, b backend) (*kernel, error) {
+	types, err := typesHere()
+	if o.BTFPath != "" {
+		types, err = readTypes(o.BTFPath)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return open(o, b, types)
+}
+
 // openKernel opens a source for the time of a test.
 func openKernel(t testing.TB, o Options, b backend) Source {
 	t.Helper()
 	needRoot(t)
-	src, err := open(o, b)
+	src, err := openHere(o, b)
 	if err != nil {
 		t.Fatalf("%+v", err)
 	}
