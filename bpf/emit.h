@@ -41,6 +41,8 @@ static __always_inline struct scratch *begin_data(enum slot slot, struct sock *s
 		count(LOSS_IGNORED);
 		return NULL;
 	}
+	if (policy && quiet(sk, policy, flow, out))
+		return NULL;
 	u32 key = slot;
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &key);
 	if (!s)

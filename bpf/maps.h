@@ -80,6 +80,8 @@ struct connection {
 	bool talks_in;
 	u32 turns_out; // that no event told of yet, see struct event
 	u32 turns_in;
+	u32 progress_out; // when something that is skipped was last reported, see quiet()
+	u32 progress_in;
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);

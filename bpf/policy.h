@@ -30,18 +30,52 @@ static __always_inline u32 records_of(const struct policy *p, u64 flow)
 	return (u32)word < RECORDS ? (u32)word : RECORDS;
 }
 
+// A skip counts for so many bytes at most: sequence numbers can be compared.
+#define SKIP_MOST (1u << 30)
+
+// Of the reads and writes that are skipped whole one in so many nanoseconds, as a
+// shift (134 ms), is reported: user space sees that they go on.
+#define PROGRESS_SHIFT 27
+
+static __always_inline volatile u64 *skip_of(struct policy *p, bool out)
+{
+	return out ? &p->skip_out : &p->skip_in;
+}
+
+// Whether nothing need be said of a read or write: all of it is skipped, and it
+// tells neither when the skip ends nor of a turn.
+static __always_inline bool quiet(struct sock *sk, struct policy *p, u64 flow, bool out)
+{
+	u64 word = *skip_of(p, out);
+	if (!tagged(word, flow))
+		return false;
+	struct connection *c = find_connection(sk);
+	struct tcp_sock *tcp = tcp_of(sk);
+	if (!c || !(out ? c->talks_out : c->talks_in) || !tcp || READ(tcp, inet_conn.icsk_ulp_ops))
+		return false;
+	u32 ahead = (u32)word - (out ? next_out(tcp, c) : next_in(sk, tcp));
+	if (!ahead || ahead >= SKIP_MOST)
+		return false;
+	u32 now = bpf_ktime_get_boot_ns() >> PROGRESS_SHIFT;
+	u32 *told = out ? &c->progress_out : &c->progress_in;
+	if (*told == now)
+		return true;
+	*told = now;
+	return false;
+}
+
 // How many of the first bytes of e lie before what user space wants to see. A
-// skip counts for 1 GiB at most, and is deleted by the first event behind it:
-// left to stand it would come to life again when the sequence numbers have
-// wrapped. User space may write a new one in between, which is then lost; so
-// are other words of flows that share the slot. They are wishes.
+// skip is deleted by the first event behind it: left to stand it would come to
+// life again when the sequence numbers have wrapped. User space may write a new
+// one in between, which is then lost; so are other words of flows that share the
+// slot. They are wishes.
 static __always_inline u32 skipped(struct policy *p, const struct event *e)
 {
-	volatile u64 *skip = e->flags & FLAG_OUT ? &p->skip_out : &p->skip_in;
+	volatile u64 *skip = skip_of(p, e->flags & FLAG_OUT);
 	u64 word = *skip;
 	if (!tagged(word, e->flow) || !(e->flags & FLAG_SEQUENCED))
 		return 0;
-	if ((u32)word - (e->seq + e->len_bytes) < 1u << 30)
+	if ((u32)word - (e->seq + e->len_bytes) < SKIP_MOST)
 		return e->len_bytes;
 	*skip = 0;
 	u32 before = (u32)word - e->seq;

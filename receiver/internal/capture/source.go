@@ -85,9 +85,11 @@ type Source interface {
 	SetDeadline(t time.Time)
 	// Skip asks not to copy the bytes of one direction of a flow (out: those
 	// that the observed end sends) before sequence number until, which is less
-	// than 1 GiB ahead. Their events still come, without Data. A later call
-	// replaces it; one with the current position takes it back. Best effort:
-	// other flows may displace it, and events on their way have their Data.
+	// than 1 GiB ahead. Of what reaches until or begins a turn the event still
+	// comes, without Data, and of the rest a few a second: no other gap in Seq
+	// before until is a loss. A later call replaces it; one with the current
+	// position takes it back. Best effort: other flows may displace it, and events
+	// on their way have their Data.
 	Skip(id FlowID, out bool, until uint32)
 	// Whole asks for reads and writes of a flow as whole as they can be had,
 	// in several events; of others the first bytes are enough. Best effort as

@@ -386,6 +386,27 @@ func TestConversations(t *testing.T) {
 			asked: []string{"skip 1 out=true until 102008", "skip 1 out=true until 102008"},
 		},
 		{
+			name: "of what is skipped the source may say nothing",
+			script: func(s *script) {
+				f := s.flow(1, stream.Server).open().client("?a\n").server("!100000\n")
+				f.unseen(stream.Server, 50000).send(stream.Server, "", 10000)
+				f.unseen(stream.Server, 30000).client("?b\n").send(stream.Server, "", 10000)
+				f.server("!100000\n").unseen(stream.Server, 60000).close()
+			},
+			want:  []string{"server a answered", "server b closed"},
+			asked: []string{"skip 1 out=true until 102008", "skip 1 out=true until 102008", "skip 1 out=true until 202016"},
+		},
+		{
+			name: "but its end is lost if nothing is said of that",
+			script: func(s *script) {
+				f := s.flow(1, stream.Server).open().client("?a\n").server("!100000\n")
+				f.unseen(stream.Server, 100000).client("?b\n").server("!0\n").close()
+			},
+			want:   []string{"server a answered", "server b answered"},
+			losses: "sequence_gap=1",
+			asked:  []string{"skip 1 out=true until 102008", "skip 1 out=true until 102011"},
+		},
+		{
 			name: "more requests in a row than are kept",
 			script: func(s *script) {
 				s.flow(1, stream.Server).open().client("?a\n?b\n?c\n?d\n?e\n").server("!0\n").close()

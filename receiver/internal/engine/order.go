@@ -106,12 +106,23 @@ func (e *Engine) catchUp(f *flow, ev *capture.Event) {
 	next[f.sender(ev.Out)] = ev.Seq
 	for side := stream.Client; side <= stream.Server; side++ {
 		h := &f.halves[side]
+		h.pass(next[side])
 		// One byte more is a FIN: no message is that short.
 		if missing := int32(next[side] - h.next); h.known && missing > 1 {
 			h.next = next[side]
 			e.gap(f, side, int64(missing), f.halves[side.Peer()].buf.End(), ev.Time)
 			h.buf.Settle()
 		}
+	}
+}
+
+// pass goes on to seq where the source was asked to skip what lies before it, and
+// may have said nothing of that.
+func (h *half) pass(seq uint32) {
+	n := int64(int32(seq - h.next))
+	if h.skipped && int32(h.skip-seq) > 0 && n > 0 && n < h.buf.Owed() {
+		h.buf.Pass(n)
+		h.next = seq
 	}
 }
 
@@ -126,6 +137,7 @@ func (e *Engine) align(f *flow, sender stream.Side, ev *capture.Event, c *stream
 		h.anchor(ev.Seq)
 	}
 	h.seen = true
+	h.pass(ev.Seq)
 	switch gap := int32(ev.Seq - h.next); {
 	case gap > 0:
 		e.gap(f, sender, int64(gap), c.Ack, ev.Time)

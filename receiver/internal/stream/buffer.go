@@ -173,6 +173,13 @@ func (b *Buffer) Discard(n int64) {
 // Owed returns how many of the discarded bytes have yet to be sent.
 func (b *Buffer) Owed() int64 { return b.owed }
 
+// Pass says that n of the bytes that are owed were sent, and nothing else is known
+// of them; n is less than Owed.
+func (b *Buffer) Pass(n int64) {
+	b.owed -= n
+	b.pos += uint64(n)
+}
+
 // Reset drops everything that was fed, and forgets what is owed.
 func (b *Buffer) Reset() {
 	b.pos += uint64(len(b.held)) + uint64(b.hole)
