@@ -1,0 +1,60 @@
+package receiver
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/perisco-io/perisco/receiver/internal/emit"
+	"github.com/perisco-io/perisco/receiver/internal/protocol"
+)
+
+// documented returns the words in the first column of the tables of documentation.md.
+func documented(t *testing.T) map[string]bool {
+	t.Helper()
+	text, err := os.ReadFile("documentation.md")
+	require.NoError(t, err)
+	words := make(map[string]bool)
+	for line := range strings.Lines(string(text)) {
+		if cells := strings.Split(line, "|"); len(cells) > 2 {
+			for _, w := range strings.FieldsFunc(cells[1], func(r rune) bool { return r == ' ' || r == ',' }) {
+				words[w] = true
+			}
+		}
+	}
+	return words
+}
+
+// Those of packet captures are looked for by the tests of pcap.
+func TestEveryReasonIsDocumented(t *testing.T) {
+	var reasons []string
+	header, err := os.ReadFile("../bpf/event.h")
+	require.NoError(t, err)
+	for _, m := range regexp.MustCompile(`(?m)^\t(MISSING|LOSS)_(\w+),`).FindAllStringSubmatch(string(header), -1) {
+		switch token := strings.ToLower(m[2]); {
+		case token == "none", token == unwanted:
+		case m[1] == "MISSING":
+			reasons = append(reasons, "message_cut_by_"+token)
+		default:
+			reasons = append(reasons, token)
+		}
+	}
+	require.NotEmpty(t, reasons)
+	for o := range protocol.Opaques {
+		reasons = append(reasons, o.String())
+	}
+	for _, r := range registry {
+		reasons = append(reasons, r.name+"_request_not_captured")
+	}
+	emit.New(emit.Settings{}).Losses(func(reason string, _ uint64) { reasons = append(reasons, reason) })
+
+	words := documented(t)
+	for _, r := range reasons {
+		if !words[r] {
+			t.Errorf("metadata.yaml does not say what to do about %s", r)
+		}
+	}
+}
