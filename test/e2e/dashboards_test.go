@@ -41,9 +41,9 @@ connectors:
   service_graph: {metrics_flush_interval: 100ms, store: {ttl: 500ms}, store_expiration_loop: 100ms}
 service:
   pipelines:
-    traces/metrics: {processors: [filter/backends, transform/name, transform/pods, transform/peers]}
-    traces/graph: {processors: [filter/backends, filter/databases, transform/name, transform/pods, transform/peers]}
-    logs/loki: {processors: [filter/backends, transform/name, transform/records]}
+    traces/metrics: {processors: [transform/name, transform/pods, transform/peers]}
+    traces/graph: {processors: [filter/databases, transform/name, transform/pods, transform/peers]}
+    logs/loki: {processors: [transform/name, transform/records]}
 `
 
 func TestEveryQueryOfTheDashboardsFindsWhatHappened(t *testing.T) {
