@@ -1,0 +1,183 @@
+package receiver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/collector/receiver"
+	"go.opentelemetry.io/collector/receiver/receiverhelper"
+	"go.uber.org/zap"
+
+	"github.com/perisco-io/perisco/receiver/internal/capture"
+	"github.com/perisco-io/perisco/receiver/internal/emit"
+	"github.com/perisco-io/perisco/receiver/internal/engine"
+	"github.com/perisco-io/perisco/receiver/internal/metadata"
+	"github.com/perisco-io/perisco/receiver/internal/process"
+)
+
+// An opener starts a capture.
+type opener func(*Config) (capture.Source, error)
+
+// running is what lives from Start to Shutdown.
+type running struct {
+	log       *zap.Logger
+	status    *status
+	source    capture.Source
+	engine    *engine.Engine
+	emitter   *emit.Emitter
+	telemetry *metadata.TelemetryBuilder
+
+	stopAtEnd bool
+	lost      map[string]uint64 // losses that were logged, by reason
+	quit      chan struct{}     // closed by stop
+	ended     chan struct{}     // closed when the engine has ended
+	wg        sync.WaitGroup
+}
+
+func start(cfg *Config, set receiver.Settings, next consumers, status *status, open opener) (_ *running, err error) {
+	report, err := receiverhelper.NewObsReport(receiverhelper.ObsReportSettings{
+		ReceiverID:             set.ID,
+		Transport:              "ebpf",
+		LongLivedCtx:           true,
+		ReceiverCreateSettings: set,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	source, err := open(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("start capture: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, source.Close())
+		}
+	}()
+	r := &running{log: set.Logger, status: status, source: source, quit: make(chan struct{}), ended: make(chan struct{})}
+	version, protocols := moduleVersion(set.BuildInfo), cfg.Protocols.open()
+	file, host := cfg.Capture.PCAP, ""
+	var clients []netip.Prefix
+	if file.File == "" { // of a packet capture, which shows one end of each connection, neither is known
+		host = hostname(cfg.ProcPath)
+		if clients, err = cfg.Link.Clients.parse(); err != nil {
+			return nil, fmt.Errorf("link::clients: %w", err)
+		}
+	}
+	r.emitter = emit.New(emit.Settings{
+		Traces:       next.traces,
+		Logs:         next.logs,
+		Report:       report,
+		Scope:        metadata.ScopeName,
+		Version:      version,
+		Hostname:     host,
+		Clients:      clients,
+		Identify:     process.Resolver{Root: cfg.ProcPath}.Resolve,
+		BatchSize:    cfg.Batch.Size,
+		BatchTimeout: cfg.Batch.Timeout,
+		Status:       status.set,
+		Wait:         file.File != "",
+	})
+	r.engine = engine.New(engine.Settings{
+		Source:         source,
+		Protocols:      protocols,
+		Sink:           r.emitter,
+		RequestTimeout: cfg.RequestTimeout,
+		MaxConnections: cfg.MaxConnections,
+	})
+	if r.telemetry, err = r.observe(set); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	var names []string
+	for _, p := range protocols {
+		names = append(names, p.Name())
+	}
+	log := r.log.With(
+		zap.String("version", version),
+		zap.Strings("protocols", names),
+		zap.Bool("traces", next.traces != nil),
+		zap.Bool("logs", next.logs != nil),
+	)
+	if file.File != "" {
+		log.Info("Reading a packet capture", zap.String("file", file.File))
+	} else {
+		if c, ok := source.(capture.Chooser); ok {
+			backend, refused := c.Backend()
+			log = log.With(zap.String("backend", backend))
+			for _, r := range refused {
+				log = log.With(zap.NamedError("not_"+r.Backend, r.Err))
+			}
+		}
+		log.Info("Capturing what this machine's processes send and receive over TCP",
+			zap.Int("ring_buffer_size", cfg.Capture.RingBufferSize),
+			zap.Int("max_payload", cfg.Capture.MaxPayload),
+		)
+	}
+	r.stopAtEnd = file.StopAtEnd
+	r.emitter.Start()
+	r.wg.Go(r.capture)
+	r.wg.Go(r.watch)
+	return r, nil
+}
+
+// capture runs the engine until stop is called, or the source ends or fails.
+func (r *running) capture() {
+	defer close(r.ended)
+	if err := r.engine.Run(); err != nil {
+		// Nobody reads any more, so the kernel need not write.
+		err = errors.Join(fmt.Errorf("capture: %w", err), r.source.Close())
+		r.log.Error("Idle, because capturing has failed", zap.Error(err))
+		r.status.fail(err)
+		return
+	}
+	select {
+	case <-r.quit:
+		return
+	default:
+	}
+	r.logProgress("Idle, because the packet capture has been read")
+	if r.stopAtEnd {
+		if err := terminate(r.quit); err != nil {
+			r.log.Error("Cannot stop the collector", zap.Error(err))
+		}
+	}
+}
+
+// watch logs what is lost, once a minute and only then, and how far a packet
+// capture has been read.
+func (r *running) watch() {
+	lost, progress := time.NewTicker(time.Minute), time.NewTicker(10*time.Second)
+	defer lost.Stop()
+	defer progress.Stop()
+	ended := r.ended
+	for {
+		select {
+		case <-lost.C:
+			r.logLosses(r.count())
+		case <-progress.C:
+			r.logProgress("Reading the packet capture")
+		case <-ended:
+			progress.Stop()
+			ended = nil
+		case <-r.quit:
+			return
+		}
+	}
+}
+
+func (r *running) stop(ctx context.Context) error {
+	close(r.quit)
+	r.emitter.Release()
+	lost := r.count() // a source that is closed tells no more
+	err := r.source.Close()
+	r.wg.Wait() // for the exchanges that are still open to reach the emitter
+	err = errors.Join(err, r.emitter.Shutdown(ctx))
+	maps.Copy(lost, r.count())
+	r.logLosses(lost)
+	r.telemetry.Shutdown()
+	return err
+}
