@@ -39,6 +39,7 @@ type running struct {
 	wg        sync.WaitGroup
 }
 
+// start opens the source and runs all that comes behind it.
 func start(cfg *Config, set receiver.Settings, next consumers, status *status, open opener) (_ *running, err error) {
 	report, err := receiverhelper.NewObsReport(receiverhelper.ObsReportSettings{
 		ReceiverID:             set.ID,
@@ -59,7 +60,7 @@ func start(cfg *Config, set receiver.Settings, next consumers, status *status, o
 		}
 	}()
 	r := &running{log: set.Logger, status: status, source: source, quit: make(chan struct{}), ended: make(chan struct{})}
-	version, protocols := moduleVersion(set.BuildInfo), cfg.Protocols.open()
+	version := moduleVersion(set.BuildInfo)
 	file, host := cfg.Capture.PCAP, ""
 	var clients []netip.Prefix
 	if file.File == "" { // of a packet capture, which shows one end of each connection, neither is known
@@ -84,7 +85,7 @@ func start(cfg *Config, set receiver.Settings, next consumers, status *status, o
 	})
 	r.engine = engine.New(engine.Settings{
 		Source:         source,
-		Protocols:      protocols,
+		Protocols:      cfg.Protocols.open(),
 		Sink:           r.emitter,
 		RequestTimeout: cfg.RequestTimeout,
 		MaxConnections: cfg.MaxConnections,
@@ -92,36 +93,41 @@ func start(cfg *Config, set receiver.Settings, next consumers, status *status, o
 	if r.telemetry, err = r.observe(set); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
-	var names []string
-	for _, p := range protocols {
-		names = append(names, p.Name())
-	}
-	log := r.log.With(
-		zap.String("version", version),
-		zap.Strings("protocols", names),
-		zap.Bool("traces", next.traces != nil),
-		zap.Bool("logs", next.logs != nil),
-	)
-	if file.File != "" {
-		log.Info("Reading a packet capture", zap.String("file", file.File))
-	} else {
-		if c, ok := source.(capture.Chooser); ok {
-			backend, refused := c.Backend()
-			log = log.With(zap.String("backend", backend))
-			for _, r := range refused {
-				log = log.With(zap.NamedError("not_"+r.Backend, r.Err))
-			}
-		}
-		log.Info("Capturing what this machine's processes send and receive over TCP",
-			zap.Int("ring_buffer_size", cfg.Capture.RingBufferSize),
-			zap.Int("max_payload", cfg.Capture.MaxPayload),
-		)
-	}
+	r.announce(cfg, next, version)
 	r.stopAtEnd = file.StopAtEnd
 	r.emitter.Start()
 	r.wg.Go(r.capture)
 	r.wg.Go(r.watch)
 	return r, nil
+}
+
+// announce logs what is captured, and how.
+func (r *running) announce(cfg *Config, next consumers, version string) {
+	var protocols []string
+	for _, p := range cfg.Protocols.open() {
+		protocols = append(protocols, p.Name())
+	}
+	log := r.log.With(
+		zap.String("version", version),
+		zap.Strings("protocols", protocols),
+		zap.Bool("traces", next.traces != nil),
+		zap.Bool("logs", next.logs != nil),
+	)
+	if file := cfg.Capture.PCAP.File; file != "" {
+		log.Info("Reading a packet capture", zap.String("file", file))
+		return
+	}
+	if c, ok := r.source.(capture.Chooser); ok {
+		backend, refused := c.Backend()
+		log = log.With(zap.String("backend", backend))
+		for _, r := range refused {
+			log = log.With(zap.NamedError("not_"+r.Backend, r.Err))
+		}
+	}
+	log.Info("Capturing what this machine's processes send and receive over TCP",
+		zap.Int("ring_buffer_size", cfg.Capture.RingBufferSize),
+		zap.Int("max_payload", cfg.Capture.MaxPayload),
+	)
 }
 
 // capture runs the engine until stop is called, or the source ends or fails.

@@ -50,13 +50,13 @@ func (r *running) observe(set receiver.Settings) (*metadata.TelemetryBuilder, er
 			})
 			return nil
 		}),
-
 		tb.RegisterReceiverPeriscoTruncatedExchangesCallback(func(_ context.Context, o metric.Int64Observer) error {
 			r.engine.Truncated(func(protocol string, n uint64) {
 				o.Observe(int64(n), metric.WithAttributes(id, attribute.String("protocol", protocol)))
 			})
 			return nil
-		}), tb.RegisterReceiverPeriscoLossesCallback(byReason(r.losses)),
+		}),
+		tb.RegisterReceiverPeriscoLossesCallback(byReason(r.losses)),
 		tb.RegisterReceiverPeriscoIgnoredConnectionsCallback(byReason(r.engine.Ignored)),
 		tb.RegisterReceiverPeriscoIgnoredEventsCallback(single(r.ignored)),
 		tb.RegisterReceiverPeriscoEvictedProcessesCallback(single(func() int64 { return int64(r.emitter.Evictions()) })),
