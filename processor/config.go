@@ -19,19 +19,20 @@ const (
 
 var _ component.Config = (*Config)(nil)
 
-// Config is the configuration of the processor.
+// Config is the configuration of the processor. The zero value is not valid;
+// CreateDefaultConfig of the factory returns the default.
 type Config struct {
-	// AuthType is how the API server knows who asks.
+	// AuthType is how the API server knows who asks. Default: ServiceAccount.
 	AuthType AuthType `mapstructure:"auth_type"`
 	// Context is the context of the kubeconfig; empty: the current one.
 	Context string `mapstructure:"context"`
 	// Namespaces are those that peers are looked for in; empty: all.
 	Namespaces []string `mapstructure:"namespaces"`
 	// MaxPods bounds the pods that are known at a time, with those that went in
-	// the last ten minutes.
+	// the last ten minutes. Default: 150,000.
 	MaxPods int `mapstructure:"max_pods"`
 	// WaitForMetadataTimeout is how long the start waits until the cluster was
-	// seen; 0: not at all.
+	// seen: 10 minutes at most, 0: not at all. Default: 10 seconds.
 	WaitForMetadataTimeout time.Duration `mapstructure:"wait_for_metadata_timeout"`
 
 	_ struct{}

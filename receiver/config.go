@@ -26,9 +26,11 @@ const (
 
 var _ component.Config = (*Config)(nil)
 
-// Config is the configuration of the receiver.
+// Config is the configuration of the receiver. The zero value is not valid;
+// CreateDefaultConfig of the factory returns the default.
 type Config struct {
-	// ErrorMode says what happens if capturing cannot start.
+	// ErrorMode says what happens if capturing cannot start. Default:
+	// PropagateError.
 	ErrorMode ErrorMode `mapstructure:"error_mode"`
 	// Capture is the configuration of the kernel side.
 	Capture CaptureConfig `mapstructure:"capture"`
@@ -37,16 +39,17 @@ type Config struct {
 	// Protocols says which protocols are recognised, and what is noted of them.
 	Protocols ProtocolsConfig `mapstructure:"protocols"`
 	// RequestTimeout ends an exchange of which nothing was seen for so long. It
-	// is emitted with error.type timeout.
+	// is emitted with error.type timeout. At least a second; default: 5 minutes.
 	RequestTimeout time.Duration `mapstructure:"request_timeout"`
 	// MaxConnections bounds the connections that are followed at a time. Beyond
-	// it the one that was quiet for longest is given up.
+	// it the one that was quiet for longest is given up. Default: 65,536.
 	MaxConnections int `mapstructure:"max_connections"`
 	// Link says whose spans are the parents of others.
 	Link LinkConfig `mapstructure:"link"`
 	// Batch is how spans and log records are handed on.
 	Batch BatchConfig `mapstructure:"batch"`
-	// ProcPath is where the procfs of the host is mounted.
+	// ProcPath is where the procfs of the host is mounted, an absolute path.
+	// Default: /proc.
 	ProcPath string `mapstructure:"proc_path"`
 
 	_ struct{}
@@ -75,14 +78,14 @@ type ErrorMode string
 
 // Error modes.
 const (
-	Propagate ErrorMode = "propagate" // the collector does not start
-	Ignore    ErrorMode = "ignore"    // the error is logged and the receiver stays idle
+	PropagateError ErrorMode = "propagate" // the collector does not start
+	IgnoreError    ErrorMode = "ignore"    // the error is logged and the receiver stays idle
 )
 
 // Validate implements confmap.Validator.
 func (m ErrorMode) Validate() error {
-	if m != Propagate && m != Ignore {
-		return fmt.Errorf("%q is unknown: use %s to stop the collector when capturing cannot start, or %s to run without", string(m), Propagate, Ignore)
+	if m != PropagateError && m != IgnoreError {
+		return fmt.Errorf("%q is unknown: use %s to stop the collector when capturing cannot start, or %s to run without", string(m), PropagateError, IgnoreError)
 	}
 	return nil
 }
@@ -90,12 +93,15 @@ func (m ErrorMode) Validate() error {
 // CaptureConfig is the configuration of the kernel side.
 type CaptureConfig struct {
 	// RingBufferSize is the size in bytes of the buffer between kernel and
-	// collector: a power of two. What does not fit is lost, and counted.
+	// collector: a power of two from 64 KiB to 1 GiB, default 4 MiB. What does not
+	// fit is lost, and counted.
 	RingBufferSize int `mapstructure:"ring_buffer_size"`
-	// MaxPayload is how many bytes of one read or write are copied at most; where
-	// a protocol needs it whole, 64 times as many.
+	// MaxPayload is how many bytes of one read or write are copied at most: 256 to
+	// 16,384, which is the default; where a protocol needs it whole, 64 times as
+	// many.
 	MaxPayload int `mapstructure:"max_payload"`
-	// Backend is the way to see reads and writes, auto for the best that works.
+	// Backend is the way to see reads and writes: socklen, fexit, kprobe or
+	// sysexit, or auto, the default, for the first of them that works.
 	Backend string `mapstructure:"backend"`
 	// BTFPath is a file with the types of the running kernel, for one that was
 	// built without them. Empty: /sys/kernel/btf/vmlinux.
@@ -127,8 +133,8 @@ type PCAPConfig struct {
 	// File is the path of a pcap or pcapng file, which may be compressed by
 	// gzip. Empty: the kernel is captured.
 	File string `mapstructure:"file"`
-	// KeepTime leaves the times as they were captured. Otherwise they are
-	// shifted such that the last packet was captured now.
+	// KeepTime leaves the times as they were captured, as it is by default.
+	// Otherwise they are shifted such that the last packet was captured now.
 	KeepTime bool `mapstructure:"keep_time"`
 	// StopAtEnd ends the collector when the file has been read.
 	StopAtEnd bool `mapstructure:"stop_at_end"`
@@ -148,7 +154,7 @@ func (c *PCAPConfig) Validate() error {
 type LinkConfig struct {
 	// Clients are those on other machines whose end of a connection is captured
 	// by another collector: the spans of their servers have theirs as parents, as
-	// those of clients on this machine are.
+	// those of clients on this machine are. At most 64.
 	Clients Networks `mapstructure:"clients"`
 
 	_ struct{}
@@ -164,9 +170,10 @@ func (c *LinkConfig) Validate() error {
 
 // BatchConfig is how spans and log records are handed on.
 type BatchConfig struct {
-	// Size is how many spans or log records a batch has at most.
+	// Size is how many spans or log records a batch has at most: 1 to 8,192,
+	// default 512.
 	Size int `mapstructure:"size"`
-	// Timeout is how long the first of a batch waits at most.
+	// Timeout is how long the first of a batch waits at most. Default: 200 ms.
 	Timeout time.Duration `mapstructure:"timeout"`
 
 	_ struct{}
@@ -186,7 +193,7 @@ func (c *BatchConfig) Validate() error {
 
 func createDefaultConfig() component.Config {
 	return &Config{
-		ErrorMode: Propagate,
+		ErrorMode: PropagateError,
 		Capture: CaptureConfig{
 			RingBufferSize: 4 << 20,
 			MaxPayload:     maxPayload,

@@ -55,7 +55,7 @@ func TestConfig(t *testing.T) {
 	cfg, err = loadConfig(t, "all")
 	require.NoError(t, err)
 	require.Equal(t, &Config{
-		ErrorMode: Ignore,
+		ErrorMode: IgnoreError,
 		Capture:   CaptureConfig{RingBufferSize: 1 << 20, MaxPayload: 4096, Backend: "sysexit", BTFPath: "/boot/btf", PCAP: PCAPConfig{KeepTime: true}},
 		Filter: FilterConfig{
 			Include: FilterLists{LocalNetworks: Networks{"10.244.0.0/16"}, Ports: Ports{80, "8000-8999"}},

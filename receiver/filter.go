@@ -30,7 +30,7 @@ type FilterConfig struct {
 // FilterLists are what connections and processes are told by.
 type FilterLists struct {
 	// LocalNetworks are those of the observed end of a connection, PeerNetworks
-	// those of the other.
+	// those of the other. Each list has at most 1,024 entries.
 	LocalNetworks Networks `mapstructure:"local_networks"`
 	PeerNetworks  Networks `mapstructure:"peer_networks"`
 	// Ports are those of the server, whichever end is observed.
@@ -124,7 +124,8 @@ func (c *FilterConfig) wants(executable string, cgroups []string) bool {
 		(len(in.Cgroups) == 0 || in.Cgroups.has(cgroups)) && !out.Cgroups.has(cgroups)
 }
 
-// Ports are numbers and ranges such as 8000-8999.
+// Ports are numbers from 1 to 65535, and ranges such as "8000-8999". They must
+// not overlap.
 type Ports []any
 
 // Validate implements confmap.Validator.
@@ -172,7 +173,7 @@ func portText(r capture.PortRange) string {
 	return fmt.Sprintf("%d-%d", r.First, r.Last)
 }
 
-// Globs are patterns of paths.
+// Globs are patterns as path.Match has them: of a name, or of an absolute path.
 type Globs []string
 
 // Validate implements confmap.Validator.
@@ -198,7 +199,8 @@ func (g Globs) has(executable string) bool {
 	})
 }
 
-// Cgroups are paths of cgroups, without the place where they are mounted.
+// Cgroups are absolute paths of cgroups, without the place where they are
+// mounted. None is below another.
 type Cgroups []string
 
 // Validate implements confmap.Validator.

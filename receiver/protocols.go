@@ -44,11 +44,12 @@ func register[O any, P protocol.Protocol](open func(O) P, defaults O) registrati
 	}
 }
 
-// ProtocolsConfig is the configuration of every protocol, by its name.
+// ProtocolsConfig is the configuration of every protocol, by its name. At least
+// one is enabled.
 type ProtocolsConfig map[string]ProtocolConfig
 
 // ProtocolConfig is the configuration of one protocol: whether it is enabled,
-// and the options of its own.
+// as it is by default, and the options of its own. It is set by unmarshalling.
 type ProtocolConfig interface{ enabled() bool }
 
 type protocolConfig[O any] struct {

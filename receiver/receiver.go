@@ -74,7 +74,7 @@ func (r *instance) Start(_ context.Context, host component.Host) error {
 	}
 	r.phase = started
 	r.running, r.err = start(r.cfg, r.set, r.next, &r.status, r.home.open)
-	if r.err != nil && r.cfg.ErrorMode == Ignore {
+	if r.err != nil && r.cfg.ErrorMode == IgnoreError {
 		r.set.Logger.Error("Idle, because capturing cannot start and error_mode is ignore", zap.Error(r.err))
 		r.status.fail(r.err)
 		r.err = nil

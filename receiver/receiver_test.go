@@ -215,7 +215,7 @@ func TestCaptureThatCannotStartStopsTheCollector(t *testing.T) {
 func TestCaptureThatCannotStartLeavesAnIdleReceiver(t *testing.T) {
 	f := newFactory(failing)
 	cfg := f.CreateDefaultConfig().(*Config)
-	cfg.ErrorMode = Ignore
+	cfg.ErrorMode = IgnoreError
 	set := nop()
 	core, log := observer.New(zap.InfoLevel)
 	set.Logger = zap.New(core)
