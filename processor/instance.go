@@ -2,7 +2,6 @@ package processor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -87,7 +86,8 @@ func (i *instance) start(ctx context.Context, _ component.Host) error {
 		Log:        i.set.Logger,
 	})
 	if i.telemetry, err = i.observe(); err != nil {
-		return errors.Join(fmt.Errorf("register metrics: %w", err), i.close())
+		i.close()
+		return fmt.Errorf("register metrics: %w", err)
 	}
 	i.wait(ctx)
 	return nil
@@ -118,10 +118,11 @@ func (i *instance) shutdown(context.Context) error {
 		return nil
 	}
 	i.home.leave(i)
-	return i.close()
+	i.close()
+	return nil
 }
 
-func (i *instance) close() error {
+func (i *instance) close() {
 	if i.cluster != nil {
 		i.cluster.Close()
 		i.cluster = nil
@@ -130,5 +131,4 @@ func (i *instance) close() error {
 		i.telemetry.Shutdown()
 		i.telemetry = nil
 	}
-	return nil
 }

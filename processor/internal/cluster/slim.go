@@ -20,7 +20,7 @@ func slim(obj any) (any, error) {
 			InitContainerStatuses: slimStatuses(s.InitContainerStatuses),
 		}
 	case *corev1.Service:
-		slimMeta(&o.ObjectMeta, "")
+		slimMeta(&o.ObjectMeta)
 		o.Spec = corev1.ServiceSpec{ClusterIPs: o.Spec.ClusterIPs}
 		o.Status = corev1.ServiceStatus{}
 	case *discoveryv1.EndpointSlice:
