@@ -3,7 +3,6 @@ package receiver
 import (
 	"io"
 	"net/netip"
-	"runtime"
 	"testing"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/perisco-io/perisco/receiver/internal/emit"
 	"github.com/perisco-io/perisco/receiver/internal/engine"
 	"github.com/perisco-io/perisco/receiver/internal/exchange"
+	"github.com/perisco-io/perisco/receiver/internal/leaktest"
 	"github.com/perisco-io/perisco/receiver/internal/process"
 	"github.com/perisco-io/perisco/receiver/internal/stream"
 )
@@ -114,9 +114,9 @@ func TestAMillionConnectionsOfAHundredThousandProcessesLeaveNothingBehind(t *tes
 	source.look = func(begun int) {
 		switch begun {
 		case connections / 10:
-			early = inUse()
+			early = leaktest.Heap().Reachable
 		case connections:
-			late = inUse()
+			late = leaktest.Heap().Reachable
 			require.EqualValues(t, followed, e.Stats().Connections)
 		}
 	}
@@ -134,14 +134,4 @@ func TestAMillionConnectionsOfAHundredThousandProcessesLeaveNothingBehind(t *tes
 	require.EqualValues(t, (connections+overlap)*9/10, exchanges)
 	require.Greater(t, sink.Evictions(), uint64(connections/perPerson/2))
 	sink.Losses(func(reason string, n uint64) { require.Zero(t, n, reason) })
-}
-
-// inUse returns how many bytes of the heap are reachable.
-func inUse() uint64 {
-	for range 3 { // what a sync.Pool holds outlives one collection
-		runtime.GC()
-	}
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
 }

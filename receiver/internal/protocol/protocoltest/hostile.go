@@ -5,13 +5,13 @@ import (
 	"io"
 	"net/netip"
 	"path/filepath"
-	"runtime"
 	"testing"
 	"time"
 
 	"github.com/perisco-io/perisco/receiver/internal/capture"
 	"github.com/perisco-io/perisco/receiver/internal/engine"
 	"github.com/perisco-io/perisco/receiver/internal/exchange"
+	"github.com/perisco-io/perisco/receiver/internal/leaktest"
 	"github.com/perisco-io/perisco/receiver/internal/protocol"
 	"github.com/perisco-io/perisco/receiver/internal/stream"
 )
@@ -138,8 +138,8 @@ func (b *battle) fight(t *testing.T, a *Attack, times int) (c cost) {
 	if src.sink.rounds == 0 {
 		t.Error("others had no chance to say anything")
 	}
-	c.kept = int(src.last.HeapAlloc) - int(src.first.HeapAlloc)
-	c.allocated = int(src.last.TotalAlloc) - int(src.first.TotalAlloc)
+	c.kept = int(src.last.Reachable) - int(src.first.Reachable)
+	c.allocated = int(src.last.Allocated) - int(src.first.Allocated)
 	return c
 }
 
@@ -167,7 +167,7 @@ type crossfire struct {
 	flow        capture.FlowID
 	turn        int
 	now         stream.Time
-	first, last runtime.MemStats
+	first, last leaktest.Memory
 }
 
 func (c *crossfire) run(p protocol.Protocol, sink engine.Sink) (*engine.Engine, error) {
@@ -187,7 +187,7 @@ func (c *crossfire) Next(e *capture.Event) error {
 		*e = c.event()
 		e.Kind = capture.Opened
 		if c.measure {
-			measure(&c.first)
+			c.first = leaktest.Heap()
 		}
 		return nil
 	}
@@ -197,7 +197,7 @@ func (c *crossfire) Next(e *capture.Event) error {
 	}
 	if over {
 		if c.measure {
-			measure(&c.last)
+			c.last = leaktest.Heap()
 			c.measure = false
 		}
 		return io.EOF
@@ -247,14 +247,6 @@ func (*crossfire) Ignore(capture.FlowID)             {}
 func (*crossfire) Losses(func(string, uint64))       {}
 func (*crossfire) Epoch() int64                      { return 0 }
 func (*crossfire) Close() error                      { return nil }
-
-// measure notes how much memory is in use.
-func measure(m *runtime.MemStats) {
-	for range 3 { // what a sync.Pool holds outlives one collection
-		runtime.GC()
-	}
-	runtime.ReadMemStats(m)
-}
 
 // A bystander is a sink that looks at what the good conversations give.
 type bystander struct {

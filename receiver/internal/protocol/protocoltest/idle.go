@@ -3,7 +3,6 @@ package protocoltest
 import (
 	"io"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/perisco-io/perisco/receiver/internal/capture"
 	"github.com/perisco-io/perisco/receiver/internal/engine"
+	"github.com/perisco-io/perisco/receiver/internal/leaktest"
 	"github.com/perisco-io/perisco/receiver/internal/protocol"
 	"github.com/perisco-io/perisco/receiver/internal/stream"
 )
@@ -62,7 +62,7 @@ type crowd struct {
 
 func (c *crowd) Next(e *capture.Event) error {
 	if c.flow == 0 {
-		c.before = inUse()
+		c.before = leaktest.Heap().Reachable
 	}
 	for c.flow == 0 || c.player.Next(e) != nil {
 		switch c.left--; c.left {
@@ -70,7 +70,7 @@ func (c *crowd) Next(e *capture.Event) error {
 			*e = capture.Event{Flow: c.flow + 1, Kind: capture.Opened, Time: epoch + stream.Time(-c.left)*stream.Time(time.Hour)}
 			return nil
 		case -3:
-			c.after = inUse()
+			c.after = leaktest.Heap().Reachable
 			return io.EOF
 		}
 		c.flow++
@@ -79,15 +79,4 @@ func (c *crowd) Next(e *capture.Event) error {
 	}
 	e.Flow = c.flow
 	return nil
-}
-
-// inUse returns how many bytes of the heap are reachable.
-func inUse() uint64 {
-	// What a sync.Pool holds outlives one collection.
-	for range 3 {
-		runtime.GC()
-	}
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
 }
