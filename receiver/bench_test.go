@@ -15,7 +15,6 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/ptrace"
-	"go.opentelemetry.io/collector/receiver/receiverhelper"
 
 	"github.com/perisco-io/perisco/receiver/internal/capture"
 	"github.com/perisco-io/perisco/receiver/internal/emit"
@@ -103,8 +102,6 @@ func BenchmarkWhole(b *testing.B) {
 	request, answer := <-recorded.events, <-recorded.events
 	<-recorded.events
 
-	report, err := receiverhelper.NewObsReport(receiverhelper.ObsReportSettings{ReceiverID: nop().ID, ReceiverCreateSettings: nop()})
-	require.NoError(b, err)
 	whole := func(sink *emit.Emitter, n int) {
 		source := &loop{tap: newTap(), events: [2]capture.Event{request, answer}, enough: 2 * n}
 		e := engine.New(engine.Settings{
@@ -114,7 +111,7 @@ func BenchmarkWhole(b *testing.B) {
 		require.NoError(b, e.Run())
 	}
 	spans, records := new(consumertest.TracesSink), new(consumertest.LogsSink)
-	settings := emit.Settings{Traces: spans, Logs: records, Report: report, Identify: process.Short, Wait: true}
+	settings := emit.Settings{Traces: spans, Logs: records, Report: newReport(b), Identify: process.Short, Wait: true}
 	sink := emit.New(settings)
 	sink.Start()
 	whole(sink, 1)

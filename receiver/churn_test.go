@@ -8,7 +8,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/consumer/consumertest"
-	"go.opentelemetry.io/collector/receiver/receiverhelper"
 
 	"github.com/perisco-io/perisco/receiver/internal/capture"
 	"github.com/perisco-io/perisco/receiver/internal/emit"
@@ -94,10 +93,8 @@ func TestAMillionConnectionsOfAHundredThousandProcessesLeaveNothingBehind(t *tes
 		connections, followed = 1_000_000, 4096
 		noise                 = 1 << 20 // bytes by which two looks at the heap differ
 	)
-	report, err := receiverhelper.NewObsReport(receiverhelper.ObsReportSettings{ReceiverID: nop().ID, ReceiverCreateSettings: nop()})
-	require.NoError(t, err)
 	sink := emit.New(emit.Settings{
-		Traces: consumertest.NewNop(), Logs: consumertest.NewNop(), Report: report, Wait: true,
+		Traces: consumertest.NewNop(), Logs: consumertest.NewNop(), Report: newReport(t), Wait: true,
 		Identify: func(p exchange.Process) process.Identity {
 			id := process.Short(p)
 			id.Read = true

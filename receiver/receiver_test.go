@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/receiver"
+	"go.opentelemetry.io/collector/receiver/receiverhelper"
 	"go.opentelemetry.io/collector/receiver/receivertest"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
@@ -95,6 +96,14 @@ func (p *pair) shutdown() error {
 }
 
 func nop() receiver.Settings { return receivertest.NewNopSettings(metadata.Type) }
+
+// newReport returns what an emitter reports to.
+func newReport(t testing.TB) *receiverhelper.ObsReport {
+	t.Helper()
+	r, err := receiverhelper.NewObsReport(receiverhelper.ObsReportSettings{ReceiverID: nop().ID, ReceiverCreateSettings: nop()})
+	require.NoError(t, err)
+	return r
+}
 
 func TestTracesAndLogsShareOneCapture(t *testing.T) {
 	tap, opened := newTap(), 0

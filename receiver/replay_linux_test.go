@@ -11,7 +11,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/consumer/consumertest"
-	"go.opentelemetry.io/collector/receiver/receiverhelper"
 	"golang.org/x/sys/unix"
 
 	"github.com/perisco-io/perisco/receiver/internal/capture"
@@ -107,10 +106,8 @@ func (s *replay) Next(e *capture.Event) error {
 
 // discard returns an emitter whose consumers do nothing.
 func discard(t testing.TB) *emit.Emitter {
-	report, err := receiverhelper.NewObsReport(receiverhelper.ObsReportSettings{ReceiverID: nop().ID, ReceiverCreateSettings: nop()})
-	require.NoError(t, err)
 	sink := emit.New(emit.Settings{
-		Traces: consumertest.NewNop(), Logs: consumertest.NewNop(), Report: report, Identify: process.Short, Wait: true,
+		Traces: consumertest.NewNop(), Logs: consumertest.NewNop(), Report: newReport(t), Identify: process.Short, Wait: true,
 	})
 	sink.Start()
 	t.Cleanup(func() {

@@ -21,6 +21,7 @@ import (
 	"github.com/perisco-io/perisco/receiver/internal/exchange"
 	"github.com/perisco-io/perisco/receiver/internal/pcap"
 	"github.com/perisco-io/perisco/receiver/internal/protocol"
+	"github.com/perisco-io/perisco/receiver/internal/protocol/protocoltest"
 	"github.com/perisco-io/perisco/receiver/internal/stream"
 )
 
@@ -47,6 +48,7 @@ func read(t *testing.T, file string) (events []capture.Event) {
 
 // A tape is a source of events that were read before.
 type tape struct {
+	protocoltest.Recorded
 	events []capture.Event
 	data   []byte // of the event that was handed out last
 }
@@ -63,14 +65,6 @@ func (s *tape) Next(e *capture.Event) error {
 	e.Data = s.data
 	return nil
 }
-
-func (*tape) SetDeadline(time.Time)             {}
-func (*tape) Skip(capture.FlowID, bool, uint32) {}
-func (*tape) Whole(capture.FlowID)              {}
-func (*tape) Ignore(capture.FlowID)             {}
-func (*tape) Losses(func(string, uint64))       {}
-func (*tape) Epoch() int64                      { return 0 }
-func (*tape) Close() error                      { return nil }
 
 // A record is an exchange as it came out.
 type record struct {

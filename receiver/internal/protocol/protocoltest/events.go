@@ -4,10 +4,24 @@ import (
 	"bytes"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/perisco-io/perisco/receiver/internal/capture"
 	"github.com/perisco-io/perisco/receiver/internal/stream"
 )
+
+// Recorded is what a source embeds that plays what was recorded: it has what it
+// has, whatever it is asked for, and never waits.
+type Recorded struct{}
+
+// The methods of capture.Source but Next.
+func (Recorded) SetDeadline(time.Time)             {}
+func (Recorded) Skip(capture.FlowID, bool, uint32) {}
+func (Recorded) Whole(capture.FlowID)              {}
+func (Recorded) Ignore(capture.FlowID)             {}
+func (Recorded) Losses(func(string, uint64))       {}
+func (Recorded) Epoch() int64                      { return 0 }
+func (Recorded) Close() error                      { return nil }
 
 // Events returns what the kernel would show of the conversation in a file, at
 // its server.

@@ -153,6 +153,7 @@ const (
 // A crossfire is a source that plays hostile writes on one connection, and a
 // good conversation again and again on others.
 type crossfire struct {
+	Recorded
 	hostile []step
 	side    stream.Side // observed
 	good    *file
@@ -239,14 +240,6 @@ func (c *crossfire) nextGood(e *capture.Event) error {
 	c.now = e.Time
 	return nil
 }
-
-func (*crossfire) SetDeadline(time.Time)             {}
-func (*crossfire) Skip(capture.FlowID, bool, uint32) {}
-func (*crossfire) Whole(capture.FlowID)              {}
-func (*crossfire) Ignore(capture.FlowID)             {}
-func (*crossfire) Losses(func(string, uint64))       {}
-func (*crossfire) Epoch() int64                      { return 0 }
-func (*crossfire) Close() error                      { return nil }
 
 // A bystander is a sink that looks at what the good conversations give.
 type bystander struct {

@@ -32,6 +32,7 @@ var addresses = [2]netip.AddrPort{
 // A player is a source that plays a conversation as the kernel would show it at
 // one end, rounds times over on one connection.
 type player struct {
+	Recorded
 	steps  []step
 	side   stream.Side // observed
 	joined bool
@@ -100,14 +101,6 @@ func (p *player) Next(e *capture.Event) error {
 	p.turns = [2]uint16{}
 	return nil
 }
-
-func (p *player) SetDeadline(time.Time)             {}
-func (p *player) Skip(capture.FlowID, bool, uint32) {}
-func (p *player) Whole(capture.FlowID)              {}
-func (p *player) Ignore(capture.FlowID)             {}
-func (p *player) Losses(func(string, uint64))       {}
-func (p *player) Epoch() int64                      { return 0 }
-func (p *player) Close() error                      { return nil }
 
 // A record is what became of an exchange.
 type record struct {
