@@ -3,8 +3,6 @@ package protocoltest
 import (
 	"bytes"
 	"fmt"
-	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -218,54 +216,4 @@ func quote(b *strings.Builder, p []byte) {
 		fmt.Fprintf(b, "    %q\n", p[:n])
 		p = p[n:]
 	}
-}
-
-// An archive is a comment and named sections, in the txtar format.
-type archive struct {
-	comment  string
-	names    []string
-	sections map[string]string
-}
-
-func parseArchive(text string) *archive {
-	a := &archive{sections: make(map[string]string)}
-	name := ""
-	for line := range strings.Lines(text) {
-		if n, ok := strings.CutPrefix(line, "-- "); ok {
-			if n, ok = strings.CutSuffix(strings.TrimSpace(n), " --"); ok {
-				name = n
-				a.set(name, "")
-				continue
-			}
-		}
-		if name == "" {
-			a.comment += line
-		} else {
-			a.sections[name] += line
-		}
-	}
-	return a
-}
-
-func (a *archive) set(name, text string) {
-	if !slices.Contains(a.names, name) {
-		a.names = append(a.names, name)
-	}
-	a.sections[name] = text
-}
-
-func (a *archive) String() string {
-	var b strings.Builder
-	b.WriteString(a.comment)
-	for _, name := range a.names {
-		fmt.Fprintf(&b, "-- %s --\n%s", name, a.sections[name])
-	}
-	return b.String()
-}
-
-// Write stores c under a comment; the exchanges are left to -update.
-func (c *Conversation) Write(path, comment string) error {
-	a := &archive{comment: strings.TrimSpace(comment) + "\n\n", sections: make(map[string]string)}
-	a.set(conversation, c.String())
-	return os.WriteFile(path, []byte(a.String()), 0o644)
 }

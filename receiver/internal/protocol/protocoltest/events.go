@@ -2,7 +2,6 @@ package protocoltest
 
 import (
 	"bytes"
-	"os"
 	"testing"
 	"time"
 
@@ -27,14 +26,7 @@ func (Recorded) Close() error                      { return nil }
 // its server.
 func Events(t testing.TB, path string) []capture.Event {
 	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := parseConversation(parseArchive(string(text)).sections[conversation])
-	if err != nil {
-		t.Fatalf("%s: %v", path, err)
-	}
+	c := read(t, path)
 	p := player{steps: c.steps, side: stream.Server, joined: c.Joined}
 	var events []capture.Event
 	for e := (capture.Event{}); p.Next(&e) == nil; {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -263,15 +262,4 @@ func (s *bystander) round() {
 		s.wrong = got
 	}
 	s.records = nil
-}
-
-func find(t testing.TB, name, conversation string) file {
-	t.Helper()
-	for _, f := range load(t, name) {
-		if filepath.Base(f.path) == conversation+".txtar" {
-			return f
-		}
-	}
-	t.Fatalf("there is no conversation %s of %s", conversation, name)
-	return file{}
 }

@@ -2,9 +2,7 @@ package protocoltest
 
 import (
 	"io"
-	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -21,7 +19,7 @@ func Idle(t *testing.T, p protocol.Protocol, name string, most map[string]int) {
 	const connections = 1000
 	looked := 0
 	for _, f := range load(t, name) {
-		conversation := strings.TrimSuffix(filepath.Base(f.path), ".txtar")
+		conversation := f.name()
 		limit, ok := most[conversation]
 		if !ok {
 			continue

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -26,45 +25,8 @@ var (
 	seed   = flag.Uint64("seed", 1, "of the random cuts and losses; 0 takes a new one")
 )
 
-// Sections of a file. What a conversation gives stands in one for each end.
-const conversation = "conversation"
-
 // secret stands in conversations where credentials do.
 const secret = "hidden"
-
-var sections = [2]string{stream.Client: "seen by the client", stream.Server: "seen by the server"}
-
-// root is where the repository begins, from the folder of a protocol.
-const root = "../../../.."
-
-// A file is a conversation on disk.
-type file struct {
-	path string
-	*archive
-	*Conversation
-}
-
-func load(t testing.TB, name string) []file {
-	t.Helper()
-	paths, err := filepath.Glob(filepath.Join(root, "testdata", name, "*.txtar"))
-	if err != nil || len(paths) == 0 {
-		t.Fatalf("conversations of %s: %v, %d found", name, err, len(paths))
-	}
-	var all []file
-	for _, path := range paths {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		a := parseArchive(string(text))
-		c, err := parseConversation(a.sections[conversation])
-		if err != nil {
-			t.Fatalf("%s: %v", path, err)
-		}
-		all = append(all, file{path, a, c})
-	}
-	return all
-}
 
 // An Option says what else Run has to know of a protocol.
 type Option func(*checker)
@@ -97,7 +59,7 @@ func Run(t *testing.T, p protocol.Protocol, name string, options ...Option) {
 	}
 	t.Logf("seed %d", *seed)
 	for _, f := range load(t, name) {
-		t.Run(strings.TrimSuffix(filepath.Base(f.path), ".txtar"), func(t *testing.T) {
+		t.Run(f.name(), func(t *testing.T) {
 			c := checker{t: t, protocols: []protocol.Protocol{p}, file: f}
 			for _, o := range options {
 				o(&c)
@@ -240,20 +202,7 @@ func (c *checker) limits() {
 func (c *checker) drops() {
 	c.t.Helper()
 	for round := range 100 {
-		odds := 2 + c.random.IntN(8)
-		steps := append([]step(nil), c.steps...)
-		for i := range steps {
-			s := &steps[i]
-			switch {
-			case s.kind != send:
-			case c.random.IntN(odds) == 0:
-				s.lost = true
-			case c.random.IntN(odds) == 0:
-				n := c.random.IntN(len(s.data) + 1)
-				s.missing += int64(len(s.data) - n)
-				s.data = s.data[:n]
-			}
-		}
+		steps := c.holed(2+c.random.IntN(8), func(*step) bool { return true })
 		c.subset(c.play(steps), fmt.Sprintf("loss %d", round), steps)
 	}
 }
