@@ -77,7 +77,7 @@ bench: ## run the benchmarks and write BENCHMARKS.md
 	@internal/tools/bench -count $(BENCHCOUNT)
 
 record: ## list the connections of PCAP=file, or make a test conversation of one: N=1 OUT=testdata/http1/x.txtar COMMENT="..."
-	go run ./receiver/internal/pcap/record -file "$(PCAP)" $(if $(OUT),-connection "$(N)" -out "$(OUT)" -comment "$(COMMENT)")
+	go run ./receiver/internal/protocol/protocoltest/record -file "$(PCAP)" $(if $(OUT),-connection "$(N)" -out "$(OUT)" -comment "$(COMMENT)")
 
 clean: ## remove what was built
 	rm -rf _build

@@ -1,18 +1,9 @@
-// Command record makes a conversation, as the tests of protocols play them, of
-// a connection in a packet capture.
-//
-//	record -file capture.pcap
-//	record -file capture.pcap -connection 3 -out testdata/http/case.txtar -comment "..."
-//
-// The first form lists the connections. Each packet becomes one write.
 package main
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"io"
-	"log"
 	"net/netip"
 	"os"
 	"time"
@@ -23,19 +14,9 @@ import (
 	"github.com/perisco-io/perisco/receiver/internal/stream"
 )
 
-func main() {
-	file := flag.String("file", "", "capture to read")
-	number := flag.Int("connection", 0, "which connection to write; without it they are listed")
-	out := flag.String("out", "", "file to write")
-	comment := flag.String("comment", "", "what was recorded, of which peers")
-	flag.Parse()
-	log.SetFlags(0)
-	if err := run(*file, *number, *out, *comment); err != nil {
-		log.Fatal(err)
-	}
-}
-
-func run(file string, number int, out, comment string) error {
+// fromCapture writes a conversation of the connection with that number in a
+// packet capture, each packet one write. 0 lists the connections.
+func fromCapture(file string, number int, out, comment string) error {
 	all, err := read(file)
 	if err != nil {
 		return err

@@ -7,9 +7,12 @@ import (
 	"testing"
 )
 
+// captures is where pcap has its recordings.
+const captures = "../../../pcap/testdata"
+
 func TestAConnectionBecomesAConversation(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "case.txtar")
-	if err := run("../testdata/keepalive.pcap", 1, out, "curl to http.server"); err != nil {
+	if err := fromCapture(filepath.Join(captures, "keepalive.pcap"), 1, out, "curl to http.server"); err != nil {
 		t.Fatal(err)
 	}
 	got, err := os.ReadFile(out)
@@ -34,12 +37,12 @@ func TestWhatIsNotWholeIsRefused(t *testing.T) {
 		"missing_segment.pcap": "lacks 3492 bytes",
 		"snaplen_120.pcap":     "lacks 162 bytes",
 	} {
-		err := run(filepath.Join("../testdata", file), 1, filepath.Join(t.TempDir(), "x"), "")
+		err := fromCapture(filepath.Join(captures, file), 1, filepath.Join(t.TempDir(), "x"), "")
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: err = %v, want %q", file, err, want)
 		}
 	}
-	if err := run("../testdata/keepalive.pcap", 2, "", ""); err == nil || !strings.Contains(err.Error(), "has 1 connections") {
+	if err := fromCapture(filepath.Join(captures, "keepalive.pcap"), 2, "", ""); err == nil || !strings.Contains(err.Error(), "has 1 connections") {
 		t.Errorf("err = %v", err)
 	}
 }
