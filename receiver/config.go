@@ -104,7 +104,7 @@ type CaptureConfig struct {
 	// sysexit, or auto, the default, for the first of them that works.
 	Backend string `mapstructure:"backend"`
 	// BTFPath is a file with the types of the running kernel, for one that was
-	// built without them. Empty: /sys/kernel/btf/vmlinux.
+	// built without them, where only kprobe works. Empty: /sys/kernel/btf/vmlinux.
 	BTFPath string `mapstructure:"btf_path"`
 	// PCAP is a packet capture to read instead of the kernel.
 	PCAP PCAPConfig `mapstructure:"pcap"`
