@@ -30,13 +30,12 @@ shift 4
 exec "$@"`
 
 // startCollector starts the collector of a pod template as the kubelet would:
-// with its configuration, environment, account and capabilities. Only the ports
+// with its configurations, environment, account and capabilities. Only the ports
 // that it listens on are others, and where it sends to.
 func startCollector(t *testing.T, a *apiServer, m manifests, p template, to *sink, more ...string) *process {
 	t.Helper()
 	dir, health := t.TempDir(), freePort(t)
 	c := p.Spec.Containers[0]
-	write(t, filepath.Join(dir, "config.yaml"), m.config(t, p.Spec))
 	write(t, filepath.Join(dir, "ports.yaml"), fmt.Sprintf(`
 extensions: {health_check: {endpoint: "127.0.0.1:%d"}}
 service: {telemetry: {metrics: {readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: %d}}}}]}}}
@@ -56,7 +55,12 @@ service: {telemetry: {metrics: {readers: [{pull: {exporter: {prometheus: {host: 
 		})
 	}
 	args := append([]string{"--mount", "sh", "-ec", inPod, "sh", accountDir, dir, a.ca, collectorPath(t)}, privileges(c.SecurityContext)...)
-	args = append(args, accountDir+"/collector", "--config", accountDir+"/config.yaml", "--config", accountDir+"/ports.yaml")
+	args = append(args, accountDir+"/collector")
+	for _, config := range m.configurations(t, p.Spec) {
+		write(t, filepath.Join(dir, config.file), config.text)
+		args = append(args, "--config", accountDir+"/"+config.file)
+	}
+	args = append(args, "--config", accountDir+"/ports.yaml")
 	cmd := exec.Command("unshare", args...)
 	env := m.environment(t, c)
 	env["K8S_NODE_NAME"], env["OTLP_ENDPOINT"] = nodeName, to.address

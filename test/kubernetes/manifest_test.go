@@ -134,14 +134,30 @@ func (m manifests) environment(t *testing.T, c corev1.Container) map[string]stri
 	return env
 }
 
-// config returns the configuration of the collector in a pod.
-func (m manifests) config(t *testing.T, pod corev1.PodSpec) string {
+// A configuration is one of those that a collector puts together.
+type configuration struct{ file, text string }
+
+// configurations returns those of the collector in a pod, in the order in which
+// it is given them.
+func (m manifests) configurations(t *testing.T, pod corev1.PodSpec) (all []configuration) {
 	t.Helper()
-	config, ok := m.configs[pod.Volumes[0].ConfigMap.Name]
+	c, volume := pod.Containers[0], pod.Volumes[0].ConfigMap.Name
+	config, ok := m.configs[volume]
 	if !ok {
-		t.Fatalf("there is no ConfigMap %q", pod.Volumes[0].ConfigMap.Name)
+		t.Fatalf("there is no ConfigMap %q", volume)
 	}
-	return config.Data["config.yaml"]
+	for i := 0; i+1 < len(c.Args); i += 2 {
+		dir, file := filepath.Split(c.Args[i+1])
+		text, ok := config.Data[file]
+		if c.Args[i] != "--config" || dir != c.VolumeMounts[0].MountPath+"/" || !ok {
+			t.Errorf("%s %s is not in the ConfigMap %q that is mounted", c.Args[i], c.Args[i+1], volume)
+		}
+		all = append(all, configuration{file, text})
+	}
+	if len(all) == 0 {
+		t.Errorf("the collector is given no configuration: %q", c.Args)
+	}
+	return all
 }
 
 func TestThePartsOfAnOverlayReferToEachOther(t *testing.T) {
@@ -166,9 +182,6 @@ func TestThePartsOfAnOverlayReferToEachOther(t *testing.T) {
 					t.Errorf("%s: %s has no port %q", overlay, name, probe.HTTPGet.Port.StrVal)
 				}
 			}
-			if c.Args[1] != c.VolumeMounts[0].MountPath+"/config.yaml" {
-				t.Errorf("%s: %s reads %s, which is not mounted", overlay, name, c.Args[1])
-			}
 		}
 		for name, b := range m.bindings {
 			subject := b.Subjects[0]
@@ -192,17 +205,18 @@ func TestTheCollectorsConfigurationsAreValid(t *testing.T) {
 	for _, overlay := range overlays {
 		m := render(t, overlay)
 		for name, p := range m.templates() {
-			config, env := m.config(t, p.Spec), m.environment(t, p.Spec.Containers[0])
-			for _, v := range variable.FindAllStringSubmatch(config, -1) {
-				if _, ok := env[v[1]]; !ok {
-					t.Errorf("%s: %s does not set %s, which its configuration uses", overlay, name, v[1])
+			dir, env := t.TempDir(), m.environment(t, p.Spec.Containers[0])
+			cmd := exec.Command(collector, "validate")
+			for _, config := range m.configurations(t, p.Spec) {
+				for _, v := range variable.FindAllStringSubmatch(config.text, -1) {
+					if _, ok := env[v[1]]; !ok {
+						t.Errorf("%s: %s does not set %s, which %s uses", overlay, name, v[1], config.file)
+					}
 				}
+				path := filepath.Join(dir, config.file)
+				write(t, path, config.text)
+				cmd.Args = append(cmd.Args, "--config", path)
 			}
-			file := filepath.Join(t.TempDir(), "config.yaml")
-			if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			cmd := exec.Command(collector, "validate", "--config", file)
 			for k, v := range env {
 				cmd.Env = append(cmd.Env, k+"="+v)
 			}
@@ -243,7 +257,7 @@ func TestTheHelmValuesAreThoseOfTheBase(t *testing.T) {
 	m := render(t, "base")
 	pod := m.daemonSets["perisco-agent"].Spec.Template.Spec
 	c := pod.Containers[0]
-	same(t, "configuration", *decode[map[string]any](t, m.config(t, pod)), v.Config)
+	same(t, "configuration", *decode[map[string]any](t, m.configurations(t, pod)[0].text), v.Config)
 	same(t, "securityContext", c.SecurityContext, &v.SecurityContext)
 	same(t, "resources", c.Resources, v.Resources)
 	same(t, "rules", m.roles["perisco-agent"].Rules, v.ClusterRole.Rules)
