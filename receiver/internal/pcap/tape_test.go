@@ -50,10 +50,9 @@ type taped struct {
 
 func newTape() *tape { return &tape{at: tapeTime, step: 100 * time.Microsecond} }
 
-func (t *tape) add(ip []byte) *taped {
+func (t *tape) add(ip []byte) {
 	t.at = t.at.Add(t.step)
 	t.packets = append(t.packets, taped{at: t.at, ip: ip})
-	return &t.packets[len(t.packets)-1]
 }
 
 func serialize(l ...gopacket.SerializableLayer) []byte {

@@ -18,9 +18,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const tick = 10_000_000 // ns
 
+// pid is that of the process in procfs.
+const pid = 42
+
 // procfs makes a directory that looks like /proc with one process in it.
 // Empty files are not made.
-func procfs(t *testing.T, pid int, exe string, files map[string]string) Resolver {
+func procfs(t *testing.T, exe string, files map[string]string) Resolver {
 	root := t.TempDir()
 	dir := filepath.Join(root, strconv.Itoa(pid))
 	require.NoError(t, os.Mkdir(dir, 0o755))
@@ -33,7 +36,7 @@ func procfs(t *testing.T, pid int, exe string, files map[string]string) Resolver
 	return Resolver{Root: root}
 }
 
-func stat(pid int, comm string, ticks uint64) string {
+func stat(comm string, ticks uint64) string {
 	return fmt.Sprintf("%d (%s) S 1 1 1 0 -1 4194304 96 0 0 0 0 0 0 0 20 0 1 0 %d 3133440 381\n", pid, comm, ticks)
 }
 
@@ -52,44 +55,44 @@ func TestIdentity(t *testing.T) {
 		want  Identity
 	}{
 		{"a native service", "/usr/sbin/nginx",
-			map[string]string{"stat": stat(42, "nginx", 500), "cmdline": "nginx: worker process\x00\x00\x00", "cgroup": "0::/system.slice/nginx.service\n"},
+			map[string]string{"stat": stat("nginx", 500), "cmdline": "nginx: worker process\x00\x00\x00", "cgroup": "0::/system.slice/nginx.service\n"},
 			Identity{Read: true, ExecutableName: "nginx", ExecutablePath: "/usr/sbin/nginx", ServiceName: "nginx"}},
 		{"a script", "/usr/bin/python3.11",
-			map[string]string{"stat": stat(42, "python3", 500), "cmdline": "python3\x00/srv/app.py\x00"},
+			map[string]string{"stat": stat("python3", 500), "cmdline": "python3\x00/srv/app.py\x00"},
 			Identity{Read: true, ExecutableName: "python3.11", ExecutablePath: "/usr/bin/python3.11", ServiceName: "app"}},
 		{"in a pod, whose name kubernetes knows", "/app/server",
-			map[string]string{"stat": stat(42, "server", 500), "cmdline": "/app/server\x00", "cgroup": pod},
+			map[string]string{"stat": stat("server", 500), "cmdline": "/app/server\x00", "cgroup": pod},
 			Identity{Read: true, ExecutableName: "server", ExecutablePath: "/app/server", ContainerID: id1, PodUID: uid}},
 		{"in a pod, with a name of its own", "/app/server",
-			map[string]string{"stat": stat(42, "server", 500), "cgroup": pod, "environ": "OTEL_SERVICE_NAME=cart\x00"},
+			map[string]string{"stat": stat("server", 500), "cgroup": pod, "environ": "OTEL_SERVICE_NAME=cart\x00"},
 			Identity{Read: true, ExecutableName: "server", ExecutablePath: "/app/server", ContainerID: id1, PodUID: uid, ServiceName: "cart"}},
 		{"in a pod, with resource attributes but no name", "/app/server",
-			map[string]string{"stat": stat(42, "server", 500), "cgroup": pod, "environ": "OTEL_RESOURCE_ATTRIBUTES=service.namespace=shop,service.version=1.2\x00"},
+			map[string]string{"stat": stat("server", 500), "cgroup": pod, "environ": "OTEL_RESOURCE_ATTRIBUTES=service.namespace=shop,service.version=1.2\x00"},
 			Identity{Read: true, ExecutableName: "server", ExecutablePath: "/app/server", ContainerID: id1, PodUID: uid,
 				Declared: []Attribute{{"service.namespace", "shop"}, {"service.version", "1.2"}}}},
 		{"the declared name wins over the script's", "/usr/bin/python3",
-			map[string]string{"stat": stat(42, "python3", 500), "cmdline": "python3\x00app.py\x00", "environ": "OTEL_SERVICE_NAME=cart\x00"},
+			map[string]string{"stat": stat("python3", 500), "cmdline": "python3\x00app.py\x00", "environ": "OTEL_SERVICE_NAME=cart\x00"},
 			Identity{Read: true, ExecutableName: "python3", ExecutablePath: "/usr/bin/python3", ServiceName: "cart"}},
 		{"an executable that was replaced", "/usr/sbin/nginx (deleted)",
-			map[string]string{"stat": stat(42, "nginx", 500)},
+			map[string]string{"stat": stat("nginx", 500)},
 			Identity{Read: true, ExecutableName: "nginx", ExecutablePath: "/usr/sbin/nginx", ServiceName: "nginx"}},
 		{"exe must not be read: the first argument", "",
-			map[string]string{"stat": stat(42, "server", 500), "cmdline": "/app/server\x00-v\x00"},
+			map[string]string{"stat": stat("server", 500), "cmdline": "/app/server\x00-v\x00"},
 			Identity{Read: true, ExecutableName: "server", ExecutablePath: "/app/server", ServiceName: "server"}},
 		{"nor does the first argument say a path", "",
-			map[string]string{"stat": stat(42, "comm", 500), "cmdline": "postgres: checkpointer \x00"},
+			map[string]string{"stat": stat("comm", 500), "cmdline": "postgres: checkpointer \x00"},
 			Identity{Read: true, ExecutableName: "comm", ServiceName: "comm"}},
 		{"a login shell", "",
-			map[string]string{"stat": stat(42, "bash", 500), "cmdline": "-bash\x00"},
+			map[string]string{"stat": stat("bash", 500), "cmdline": "-bash\x00"},
 			Identity{Read: true, ExecutableName: "bash", ServiceName: "bash"}},
 		{"a short name that looks like the rest of stat", "/bin/x",
-			map[string]string{"stat": stat(42, "a) S 1 1 (", 500)},
+			map[string]string{"stat": stat("a) S 1 1 (", 500)},
 			Identity{Read: true, ExecutableName: "x", ExecutablePath: "/bin/x", ServiceName: "x"}},
 		{"a path that is not UTF-8 and holds a line break", "/bin/\xff\nx",
-			map[string]string{"stat": stat(42, "x", 500)},
+			map[string]string{"stat": stat("x", 500)},
 			Identity{Read: true, ExecutableName: "\ufffdx", ExecutablePath: "/bin/\ufffdx", ServiceName: "\ufffdx"}},
 		{"another process has the pid now", "/usr/bin/other",
-			map[string]string{"stat": stat(42, "other", 502), "cmdline": "other\x00", "cgroup": pod},
+			map[string]string{"stat": stat("other", 502), "cmdline": "other\x00", "cgroup": pod},
 			Identity{ExecutableName: "comm", ServiceName: "comm"}},
 		{"stat is cut short", "/usr/bin/other",
 			map[string]string{"stat": "42 (other) S 1 1"},
@@ -98,38 +101,38 @@ func TestIdentity(t *testing.T) {
 			Identity{ExecutableName: "comm", ServiceName: "comm"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := procfs(t, 42, c.exe, c.files)
+			r := procfs(t, c.exe, c.files)
 			c.want.PID = 42
-			assert.Equal(t, c.want, r.Resolve(seen(42, 500*tick+tick/2, "comm")))
+			assert.Equal(t, c.want, r.Resolve(seen(pid, 500*tick+tick/2, "comm")))
 		})
 	}
 }
 
 func TestTheProgramAndItsCgroups(t *testing.T) {
-	r := procfs(t, 42, "/usr/sbin/nginx (deleted)", map[string]string{
-		"stat": stat(42, "nginx", 500), "cgroup": "2:cpu,cpuacct:/a:b\n0::/system.slice/nginx.service\n",
+	r := procfs(t, "/usr/sbin/nginx (deleted)", map[string]string{
+		"stat": stat("nginx", 500), "cgroup": "2:cpu,cpuacct:/a:b\n0::/system.slice/nginx.service\n",
 	})
-	executable, cgroups := r.Program(seen(42, 500*tick, "nginx"))
+	executable, cgroups := r.Program(seen(pid, 500*tick, "nginx"))
 	assert.Equal(t, "/usr/sbin/nginx", executable)
 	assert.Equal(t, []string{"/a:b", "/system.slice/nginx.service"}, cgroups)
-	executable, cgroups = r.Program(seen(42, 600*tick, "another"))
+	executable, cgroups = r.Program(seen(pid, 600*tick, "another"))
 	assert.Empty(t, executable)
 	assert.Empty(t, cgroups)
 }
 
 func TestAStartTimeMayBeRoundedEitherWay(t *testing.T) {
-	r := procfs(t, 42, "/bin/x", map[string]string{"stat": stat(42, "x", 500)})
+	r := procfs(t, "/bin/x", map[string]string{"stat": stat("x", 500)})
 	for start, path := range map[uint64]string{
 		498*tick + tick - 1: "", 499 * tick: "/bin/x", 500 * tick: "/bin/x", 502*tick - 1: "/bin/x", 502 * tick: "",
 	} {
-		assert.Equal(t, path, r.Resolve(seen(42, start, "x")).ExecutablePath, start)
+		assert.Equal(t, path, r.Resolve(seen(pid, start, "x")).ExecutablePath, start)
 	}
 }
 
 func TestWhatIsUnknownIsNotLookedUp(t *testing.T) {
-	r := procfs(t, 42, "/bin/x", map[string]string{"stat": stat(42, "x", 0)})
+	r := procfs(t, "/bin/x", map[string]string{"stat": stat("x", 0)})
 	assert.Equal(t, Identity{}, r.Resolve(seen(0, 0, "")), "no process")
-	assert.Equal(t, Identity{PID: 42, ExecutableName: "x", ServiceName: "x"}, r.Resolve(seen(42, 0, "x")), "no start")
+	assert.Equal(t, Identity{PID: 42, ExecutableName: "x", ServiceName: "x"}, r.Resolve(seen(pid, 0, "x")), "no start")
 	assert.Equal(t, Identity{PID: 43, ExecutableName: "x", ServiceName: "x"}, r.Resolve(seen(43, tick, "x")), "gone")
 }
 
