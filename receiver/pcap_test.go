@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/receiver/receivertest"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
@@ -26,6 +28,8 @@ func TestAPacketCaptureIsReadToItsEndAndThenIdles(t *testing.T) {
 		cfg.Capture.PCAP = PCAPConfig{File: recording, KeepTime: keep}
 		set := receivertest.NewNopSettings(metadata.Type)
 		core, log := observer.New(zap.InfoLevel)
+		tel := componenttest.NewTelemetry()
+		set.TelemetrySettings = tel.NewTelemetrySettings()
 		set.Logger = zap.New(core)
 		p := newPair(t, f, set, cfg)
 		began := time.Now()
@@ -37,7 +41,12 @@ func TestAPacketCaptureIsReadToItsEndAndThenIdles(t *testing.T) {
 		fields := log.FilterMessageSnippet("Idle").All()[0].ContextMap()
 		require.Equal(t, fields["bytes"], fields["bytes_read"])
 		require.EqualValues(t, 2, fields["exchanges"])
+		accepted, err := tel.GetMetric("otelcol_receiver_accepted_spans")
+		require.NoError(t, err)
+		transport, _ := accepted.Data.(metricdata.Sum[int64]).DataPoints[0].Attributes.Value("transport")
+		require.Equal(t, "pcap", transport.AsString())
 		require.NoError(t, p.shutdown())
+		require.NoError(t, tel.Shutdown(t.Context()))
 
 		rs := p.spans.AllTraces()[0].ResourceSpans().At(0)
 		span := rs.ScopeSpans().At(0).Spans().At(0)

@@ -41,9 +41,13 @@ type running struct {
 
 // start opens the source and runs all that comes behind it.
 func start(cfg *Config, set receiver.Settings, next consumers, status *status, open opener) (_ *running, err error) {
+	file, transport := cfg.Capture.PCAP, "ebpf"
+	if file.File != "" {
+		transport = "pcap"
+	}
 	report, err := receiverhelper.NewObsReport(receiverhelper.ObsReportSettings{
 		ReceiverID:             set.ID,
-		Transport:              "ebpf",
+		Transport:              transport,
 		LongLivedCtx:           true,
 		ReceiverCreateSettings: set,
 	})
@@ -61,7 +65,7 @@ func start(cfg *Config, set receiver.Settings, next consumers, status *status, o
 	}()
 	r := &running{log: set.Logger, status: status, source: source, quit: make(chan struct{}), ended: make(chan struct{})}
 	version := moduleVersion(set.BuildInfo)
-	file, host := cfg.Capture.PCAP, ""
+	var host string
 	var clients []netip.Prefix
 	if file.File == "" { // of a packet capture, which shows one end of each connection, neither is known
 		host = hostname(cfg.ProcPath)
