@@ -106,7 +106,7 @@ func BenchmarkWhole(b *testing.B) {
 		source := &loop{tap: newTap(), events: [2]capture.Event{request, answer}, enough: 2 * n}
 		e := engine.New(engine.Settings{
 			Source: source, Sink: sink, Protocols: []protocol.Protocol{http1.New(httpconv.Options{})},
-			RequestTimeout: time.Minute, MaxConnections: 10,
+			RequestTimeout: time.Minute, MaxConnections: 10, MaxState: 64 << 20,
 		})
 		require.NoError(b, e.Run())
 	}

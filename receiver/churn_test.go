@@ -105,7 +105,7 @@ func TestAMillionConnectionsOfAHundredThousandProcessesLeaveNothingBehind(t *tes
 	source := &throng{tap: newTap(), connections: connections}
 	e := engine.New(engine.Settings{
 		Source: source, Sink: sink, Protocols: defaultProtocols().open(),
-		RequestTimeout: time.Minute, MaxConnections: followed,
+		RequestTimeout: time.Minute, MaxConnections: followed, MaxState: 64 << 20,
 	})
 	var early, late uint64
 	source.look = func(begun int) {

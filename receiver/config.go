@@ -21,7 +21,8 @@ const (
 	maxPayload    = 16 << 10 // bytes, what the BPF programs can copy at once
 	maxBatch      = 8192     // spans of 500 bytes fill the 4 MiB that gRPC servers accept by default
 	minTimeout    = time.Second
-	maxClients    = 64 // networks: each span of a server is compared with all
+	minState      = 1 << 20 // bytes: some connections as large as they may become
+	maxClients    = 64      // networks: each span of a server is compared with all
 )
 
 var _ component.Config = (*Config)(nil)
@@ -44,6 +45,11 @@ type Config struct {
 	// MaxConnections bounds the connections that are followed at a time. Beyond
 	// it the one that was quiet for longest is given up. Default: 65,536.
 	MaxConnections int `mapstructure:"max_connections"`
+	// MaxStateSize bounds the bytes of memory that connections take together for
+	// what was learnt on them: messages that have begun, open exchanges, tables of
+	// headers, prepared statements. Beyond it those that were quiet for longest
+	// forget it. At least 1 MiB; default: 64 MiB.
+	MaxStateSize int `mapstructure:"max_state_size"`
 	// Link says whose spans are the parents of others.
 	Link LinkConfig `mapstructure:"link"`
 	// Batch is how spans and log records are handed on.
@@ -63,6 +69,9 @@ func (c *Config) Validate() error {
 	}
 	if c.MaxConnections < 1 {
 		errs = append(errs, fmt.Errorf("max_connections is %d: set it to 1 or more, above the connections that are open at a time", c.MaxConnections))
+	}
+	if c.MaxStateSize < minState {
+		errs = append(errs, fmt.Errorf("max_state_size is %d: set it to a number of bytes from %d on, some KiB for each connection that is busy at a time", c.MaxStateSize, minState))
 	}
 	if c.Capture.PCAP.File != "" && c.Filter.ofProcesses() {
 		errs = append(errs, errors.New("filter: a packet capture does not tell executables and cgroups: remove these lists, or capture::pcap"))
@@ -203,6 +212,7 @@ func createDefaultConfig() component.Config {
 		Protocols:      defaultProtocols(),
 		RequestTimeout: 5 * time.Minute,
 		MaxConnections: 65536,
+		MaxStateSize:   64 << 20,
 		Batch: BatchConfig{
 			Size:    512,
 			Timeout: 200 * time.Millisecond,

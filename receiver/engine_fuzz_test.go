@@ -141,7 +141,7 @@ func FuzzEngine(f *testing.F) {
 		source := &jumble{tap: newTap(), t: t, script: script, next: make(map[capture.FlowID][2]uint32), now: stream.Time(time.Hour)}
 		sink := &reader{t: t}
 		e := engine.New(engine.Settings{
-			Source: source, Protocols: defaultProtocols().open(), Sink: sink, RequestTimeout: time.Second, MaxConnections: mostJumbled,
+			Source: source, Protocols: defaultProtocols().open(), Sink: sink, RequestTimeout: time.Second, MaxConnections: mostJumbled, MaxState: 1 << (6 + len(script)%16),
 		})
 		source.engine = e
 		require.NoError(t, e.Run())

@@ -121,7 +121,7 @@ func discard(t testing.TB) *emit.Emitter {
 // exchanges that gave. All of them have their answers, and nothing is lost.
 func play(t testing.TB, source capture.Source, sink engine.Sink) int {
 	e := engine.New(engine.Settings{
-		Source: source, Sink: sink, Protocols: defaultProtocols().open(), RequestTimeout: time.Hour, MaxConnections: 1 << 20,
+		Source: source, Sink: sink, Protocols: defaultProtocols().open(), RequestTimeout: time.Hour, MaxConnections: 1 << 20, MaxState: 64 << 20,
 	})
 	require.NoError(t, e.Run())
 	exchanges := 0

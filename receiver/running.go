@@ -93,6 +93,7 @@ func start(cfg *Config, set receiver.Settings, next consumers, status *status, o
 		Sink:           r.emitter,
 		RequestTimeout: cfg.RequestTimeout,
 		MaxConnections: cfg.MaxConnections,
+		MaxState:       cfg.MaxStateSize,
 	})
 	if r.telemetry, err = r.observe(set); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)

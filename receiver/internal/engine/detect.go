@@ -37,7 +37,7 @@ func (e *Engine) detect(f *flow, lost bool) {
 		e.Sink.Process(f.endpoint.Process)
 		e.parse(f, stream.Client)
 		e.parse(f, stream.Server)
-	case verdict == protocol.Wait && !truncated && max(len(client.Bytes()), len(server.Bytes())) <= min(maxOpening, e.share()):
+	case verdict == protocol.Wait && !truncated && max(len(client.Bytes()), len(server.Bytes())) <= maxOpening:
 	case isTLS(client.Bytes()) || isTLS(server.Bytes()):
 		e.ignore(f, ignored(protocol.Encrypted), client.Latest())
 	case f.whole && !truncated:

@@ -47,6 +47,9 @@ type Settings struct {
 	// MaxConnections bounds the connections that are followed, ignored ones
 	// included; beyond it the one that was silent for longest is evicted.
 	MaxConnections int
+	// MaxState bounds the bytes of memory that connections take together for what
+	// was learnt on them, beside some 1 KiB each: see Engine.shed.
+	MaxState int
 }
 
 // An Engine follows connections. Make one with New. Its methods, Run apart,
@@ -63,6 +66,7 @@ type Engine struct {
 	clients map[netip.AddrPort]int // flows that are clients' ends, by their addresses
 	waiting []waiting
 	pool    stream.Pool
+	weight  int // of all flows, in bytes
 
 	epoch int64
 	now   stream.Time // of the latest event or tick
@@ -152,23 +156,25 @@ func (e *Engine) expire(before, now stream.Time) {
 			f.conn.Expire(before, now)
 		}
 		if f.active < before {
-			e.unstick(f, now)
+			e.unstick(f, errStuck, now)
 		}
 		e.recount(f, open)
 		f.abandon()
+		e.weigh(f)
 	}
 }
 
 // unstick drops the messages of f that have begun.
-func (e *Engine) unstick(f *flow, now stream.Time) {
+func (e *Engine) unstick(f *flow, why error, now stream.Time) {
 	for side := stream.Client; side <= stream.Server && !f.opaque; side++ {
 		h := &f.halves[side]
 		if len(h.buf.Bytes()) == 0 {
 			continue
 		}
 		h.buf.Reset()
+		f.missed = f.missed || side == stream.Client
 		if f.conn != nil {
-			e.lost(f, side, errStuck, now)
+			e.lost(f, side, why, now)
 		} else {
 			f.whole, h.torn = false, true
 		}
@@ -178,10 +184,16 @@ func (e *Engine) unstick(f *flow, now stream.Time) {
 // rest tells those connections that were silent since before.
 func (e *Engine) rest(before stream.Time) {
 	for f := range e.recent.silent(before) {
-		if s, ok := f.conn.(protocol.Sleeper); ok && !f.asleep {
-			f.asleep = true
-			s.Sleep()
-		}
+		e.sleep(f)
+	}
+}
+
+// sleep tells f to keep no more memory than it needs.
+func (e *Engine) sleep(f *flow) {
+	if s, ok := f.conn.(protocol.Sleeper); ok && !f.asleep {
+		f.asleep = true
+		s.Sleep()
+		e.weigh(f)
 	}
 }
 
@@ -211,6 +223,7 @@ func (e *Engine) giveUpWaiting(now stream.Time) {
 			e.unasked(f, now)
 			e.recount(f, open)
 			f.abandon()
+			e.weigh(f)
 		}
 	}
 	e.waiting = keep

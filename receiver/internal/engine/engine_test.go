@@ -131,7 +131,7 @@ func run(t *testing.T, s *script, change ...func(*engine.Settings)) (*sink, *eng
 	out := new(sink)
 	settings := engine.Settings{
 		Source: s, Sink: out, Protocols: []protocol.Protocol{newToy()},
-		RequestTimeout: time.Minute, MaxConnections: 100,
+		RequestTimeout: time.Minute, MaxConnections: 100, MaxState: 64 << 20,
 	}
 	for _, c := range change {
 		c(&settings)
@@ -544,7 +544,7 @@ func TestAConnectionOfWhichTheEndIsNotToldIsForgottenAtLast(t *testing.T) {
 	}
 	var kept int64
 	e := engine.New(engine.Settings{
-		Source: s, Sink: new(nothing), Protocols: []protocol.Protocol{newToy()}, RequestTimeout: time.Minute, MaxConnections: 100,
+		Source: s, Sink: new(nothing), Protocols: []protocol.Protocol{newToy()}, RequestTimeout: time.Minute, MaxConnections: 100, MaxState: 64 << 20,
 	})
 	s.atEnd = func() { kept = e.Stats().Connections }
 	if err := e.Run(); err != nil {
@@ -637,7 +637,7 @@ func play(tb testing.TB, n int) {
 	out := new(nothing)
 	e := engine.New(engine.Settings{
 		Source: &loop{script: s, left: 2 * n}, Sink: out, Protocols: []protocol.Protocol{newToy()},
-		RequestTimeout: time.Minute, MaxConnections: 100,
+		RequestTimeout: time.Minute, MaxConnections: 100, MaxState: 64 << 20,
 	})
 	if err := e.Run(); err != nil || out.exchanges != n {
 		tb.Errorf("%d exchanges of %d, %v", out.exchanges, n, err)

@@ -20,10 +20,10 @@ type flow struct {
 	endpoint exchange.Endpoint
 	conn     protocol.Conn // nil until the protocol is known, and once opaque
 	halves   *[2]half      // by the side that sends; nil once opaque
-	out      stream.Side   // the side that Event.Out means
-	turns    int           // without sense; see maxTurns
-	last     stream.Side   // who sent last
 	active   stream.Time   // when the latest event came
+	out      stream.Side   // the side that Event.Out means
+	last     stream.Side   // who sent last
+	turns    uint8         // without sense; see maxTurns
 	sure     bool          // endpoint.Side is known, not guessed
 	whole    bool          // seen from its opening on, nothing lost so far
 	asleep   bool          // nothing came since conn was told so
@@ -33,6 +33,7 @@ type flow struct {
 	listed   bool          // in Engine.clients
 	struck   bool          // no sense was found since the direction last turned
 	place    uint32        // in Engine.recent
+	weight   int32         // as Engine.weigh found it last
 	tally
 }
 
@@ -84,6 +85,8 @@ func (e *Engine) handle(ev *capture.Event) {
 	}
 	e.recount(f, open)
 	f.abandon()
+	e.weigh(f)
+	e.shed(ev.Time)
 }
 
 // open is how many exchanges of f are open.
@@ -144,6 +147,7 @@ func (e *Engine) close(f *flow, why exchange.Outcome, at stream.Time) {
 		f.conn.Close(why, at)
 	}
 	f.reset()
+	e.weigh(f)
 	e.recent.remove(f)
 	e.enlist(f, false)
 	delete(e.flows, f.id)

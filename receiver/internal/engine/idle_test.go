@@ -54,7 +54,7 @@ func TestConnectionsThatAreNotFollowedAreCheap(t *testing.T) {
 		c.begin(source.flow(1, stream.Server))
 		e := engine.New(engine.Settings{
 			Source: source, Sink: new(nothing), Protocols: []protocol.Protocol{newToy()},
-			RequestTimeout: time.Minute, MaxConnections: connections,
+			RequestTimeout: time.Minute, MaxConnections: connections, MaxState: 64 << 20,
 		})
 		if err := e.Run(); err != nil {
 			t.Fatal(err)
@@ -73,21 +73,19 @@ func TestWhatAllConnectionsWaitForTogetherIsBounded(t *testing.T) {
 	source.flow(1, stream.Server).open().client("?" + strings.Repeat("x", each))
 	e := engine.New(engine.Settings{
 		Source: source, Sink: new(nothing), Protocols: []protocol.Protocol{newToy()},
-		RequestTimeout: time.Minute, MaxConnections: connections,
+		RequestTimeout: time.Minute, MaxConnections: connections, MaxState: 64 << 20,
 	})
 	if err := e.Run(); err != nil {
 		t.Fatal(err)
 	}
-	var dropped uint64
-	e.Losses(func(reason string, n uint64) {
-		if reason != "messages_too_many" {
-			t.Errorf("%d %s", n, reason)
-		}
-		dropped += n
-	})
+	lost := counted(e)
+	dropped := uint64(lost["messages_too_many"])
+	if lost["state_evicted"] != int(dropped) || len(lost) != 2 {
+		t.Errorf("losses: %v", lost)
+	}
 	kept := source.after - source.before
 	t.Logf("%d bytes are kept, %d messages were dropped", kept, dropped)
-	if kept > most+most/8 || (connections-dropped)*each < most {
+	if kept > most+most/8 || (connections-dropped+1)*each < most {
 		t.Errorf("%d bytes are kept, %d messages were dropped of %d, want about %d bytes", kept, dropped, connections, most)
 	}
 }

@@ -10,10 +10,6 @@ const (
 	// maxHeld bounds the bytes that a parser may leave waiting on one side.
 	// Parsers have smaller bounds of their own.
 	maxHeld = 256 << 10
-	// maxWaiting bounds the bytes that all sides leave waiting together. Beyond
-	// it none may have more than its share. Most are in the middle of no
-	// message: of 65,536 connections 1 KiB each can be.
-	maxWaiting = 64 << 20
 	// skipFrom is how many unwanted bytes must lie ahead for the source to be
 	// told: below it, what is saved is less than one read or write.
 	skipFrom = 16 << 10
@@ -68,10 +64,8 @@ func (e *Engine) parse(f *flow, side stream.Side) {
 	} else {
 		err = f.conn.Server(b)
 	}
-	if n := len(b.Bytes()); (err == nil || err == protocol.ErrEarly) && n > e.share() {
-		if err = errHeld; n <= maxHeld {
-			err = errCrowd
-		}
+	if (err == nil || err == protocol.ErrEarly) && len(b.Bytes()) > maxHeld {
+		err = errHeld
 	}
 	switch v := err.(type) {
 	case *protocol.Upgrade:
@@ -103,14 +97,6 @@ func (e *Engine) parse(f *flow, side stream.Side) {
 		b.Reset()
 		e.lost(f, side, err, b.Latest())
 	}
-}
-
-// share is how many bytes one side may leave waiting.
-func (e *Engine) share() int {
-	if e.pool.Lent() < maxWaiting {
-		return maxHeld
-	}
-	return min(maxHeld, maxWaiting/2/len(e.flows))
 }
 
 // upgrade hands a connection over to the protocol that it turned to.

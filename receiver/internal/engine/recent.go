@@ -13,6 +13,7 @@ type recent struct {
 	places []place // 0 is of no flow: after it comes the latest, before it the first to go
 	flows  []*flow // by place
 	free   []uint32
+	passed uint32 // place of a flow that was passed, as those before it were; 0 if none was
 }
 
 // A place is which places are beside it.
@@ -34,10 +35,18 @@ func (r *recent) add(f *flow) {
 
 // touch makes f the latest.
 func (r *recent) touch(f *flow) {
-	if r.places[0].next != f.place {
+	if r.places[0].next != f.place || r.passed == f.place {
 		r.unlink(f.place)
 		r.link(f.place)
 	}
+}
+
+// pass returns the flow that was quiet for longest of those that were not passed
+// since they were active, and passes it. It returns nil when there is none, and
+// then begins again.
+func (r *recent) pass() *flow {
+	r.passed = r.places[r.passed].prev
+	return r.flows[r.passed]
 }
 
 func (r *recent) remove(f *flow) {
@@ -82,5 +91,8 @@ func (r *recent) link(i uint32) {
 
 func (r *recent) unlink(i uint32) {
 	p := r.places[i]
+	if r.passed == i {
+		r.passed = p.next
+	}
 	r.places[p.prev].next, r.places[p.next].prev = p.next, p.prev
 }

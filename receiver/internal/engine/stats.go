@@ -17,6 +17,7 @@ const (
 	tornWrite           = "torn_write"           // what came before in the same read or write was lost
 	connectionEvicted   = "connection_evicted"   // more connections than allowed
 	connectionForgotten = "connection_forgotten" // silent for maxSilence
+	stateEvicted        = "state_evicted"        // connections together take more memory than allowed
 	unaskedAnswer       = "answer_without_request"
 	unpaired            = "answers_unpaired"
 	turnNotCaptured     = "turn_not_captured" // of a client, on a connection of which too little was seen to know its protocol
@@ -30,7 +31,7 @@ const maxReasons = 128
 
 var (
 	errHeld  = errors.New("message too large")
-	errCrowd = errors.New("messages too many") // that have begun and not ended
+	errCrowd = errors.New("messages too many") // begun, where state is evicted
 	errStuck = errors.New("message without end")
 )
 

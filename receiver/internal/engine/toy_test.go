@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strconv"
 	"sync"
+	"unsafe"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
@@ -49,6 +50,7 @@ type toyCall struct {
 }
 
 func (c *toyCall) SpanName() string          { return "toy" }
+func (c *toyCall) Weight() int               { return int(unsafe.Sizeof(*c)) + cap(c.name) }
 func (c *toyCall) Attributes(m pcommon.Map)  { m.PutStr("toy.name", string(c.name)) }
 func (c *toyCall) Summary(dst []byte) []byte { return append(dst, c.name...) }
 
@@ -74,6 +76,7 @@ func (c *toyConn) Client(b *stream.Buffer) error {
 			return protocol.Abandoned
 		}
 		x.name = append(x.name[:0], line[1:]...)
+		c.Weigh(x)
 		b.Discard(int64(len(line)) + 1)
 	}
 }
@@ -134,6 +137,11 @@ func (c *toyConn) Lost(_ stream.Side, at stream.Time) error {
 
 func (c *toyConn) Ended(stream.Side, stream.Time)             {}
 func (c *toyConn) Close(why exchange.Outcome, at stream.Time) { c.EndAll(why, at) }
+
+func (c *toyConn) Shed(at stream.Time) {
+	c.EndAll(exchange.Evicted, at)
+	c.answering = false
+}
 
 func (c *toyConn) Continues() bool { return false }
 func (c *toyConn) Parts() bool     { return false }

@@ -78,6 +78,8 @@ type Core struct {
 	// Truncated says that bytes were missing: an absent attribute proves nothing.
 	Truncated bool
 
+	Weighed int // bytes of memory that match.Table counts for it
+
 	Trace Trace
 }
 

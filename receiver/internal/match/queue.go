@@ -42,7 +42,8 @@ import (
 //   - asks Due whose an answer is, before it consumes the first byte, and begins
 //     over if that moved the front of the buffer; sets Answering; ends the exchange with
 //     Drop at the buffer's time Past, and calls Completed,
-//   - sets Active of what is Sending or Answering after it has parsed,
+//   - sets Active of what is Sending or Answering after it has parsed, and
+//     calls Weigh when it has grown,
 //   - calls LostClient and LostServer from Lost, and EndAll from Close and when
 //     the server's half has Ended.
 //
@@ -82,7 +83,7 @@ type Queue[E Placed] struct {
 // Core and a Place.
 type Placed interface {
 	comparable
-	exchange.Exchange
+	Weighty
 	place() *Place
 }
 
@@ -124,8 +125,7 @@ func (q *Queue[E]) Open(b *stream.Buffer) (x E, err error) {
 	}
 	x, ok := q.table.Open(inOrder, b.Time()) // Active is the same
 	if !ok {
-		q.endAll(exchange.Evicted, b.Latest())
-		q.doubt = true
+		q.Shed(b.Latest())
 		x, _ = q.table.Open(inOrder, b.Time())
 	}
 	x.Base().First = b.Sequence()
@@ -315,6 +315,20 @@ func (q *Queue[E]) Oldest() (x E, ok bool) { return q.table.Find(inOrder) }
 
 // All yields the open exchanges, oldest first; see Table.All.
 func (q *Queue[E]) All() iter.Seq[E] { return q.table.All() }
+
+// Shed ends all exchanges as evicted. It leaves open whose the answers are that
+// come before the next turn, as a loss does.
+func (q *Queue[E]) Shed(at stream.Time) {
+	q.doubt = q.doubt || q.table.Len() > 0
+	q.endAll(exchange.Evicted, at)
+}
+
+// Weigh and Weight are those of Table.
+func (q *Queue[E]) Weigh(x E)   { q.table.Weigh(x) }
+func (q *Queue[E]) Weight() int { return q.table.Weight() }
+
+// Shrink is that of Table.
+func (q *Queue[E]) Shrink() { q.table.Shrink() }
 
 // Len is how many places are taken; see Table.Len.
 func (q *Queue[E]) Len() int { return q.table.Len() }

@@ -52,10 +52,14 @@ func FuzzQueue(f *testing.F) {
 		events := []capture.Event{{Flow: 1, Kind: capture.Opened, Side: k.observed, Sure: true, Sequenced: true}}
 		events = append(events, k.events[:shown]...)
 		events = append(events, k.lose(k.events[shown:], 6+r.IntN(40))...)
+		p, source := newLines(), &script{events}
+		if flags&32 != 0 {
+			p.sheds = func() bool { return len(source.events) < len(events)-shown && r.IntN(20) == 0 }
+		}
 		var got pairs
 		e := engine.New(engine.Settings{
-			Source: &script{events}, Sink: &got, Protocols: []protocol.Protocol{newLines()},
-			RequestTimeout: time.Hour, MaxConnections: 2,
+			Source: source, Sink: &got, Protocols: []protocol.Protocol{p},
+			RequestTimeout: time.Hour, MaxConnections: 2, MaxState: tooMuch - 1,
 		})
 		if err := e.Run(); err != nil {
 			t.Fatal(err)

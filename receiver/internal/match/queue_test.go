@@ -25,7 +25,10 @@ import (
 // lines is the smallest protocol on a Queue: "?7\n" asks, "!7\n" answers it, and
 // "-\n" wants no answer. That an answer says what it answers is for the test
 // alone: the protocol does not look at it.
-type lines struct{ pool sync.Pool }
+type lines struct {
+	pool  sync.Pool
+	sheds func() bool // whether a connection is to be shed now; nil: never
+}
 
 type lineCall struct {
 	exchange.Core
@@ -34,23 +37,41 @@ type lineCall struct {
 }
 
 func (*lineCall) SpanName() string            { return "" }
+func (*lineCall) Weight() int                 { return 1 }
 func (*lineCall) Attributes(pcommon.Map)      {}
 func (x *lineCall) Summary(dst []byte) []byte { return append(dst, x.asked...) }
 
-func newLines() *lines { return &lines{sync.Pool{New: func() any { return new(lineCall) }}} }
+func newLines() *lines { return &lines{pool: sync.Pool{New: func() any { return new(lineCall) }}} }
 
 func (*lines) Name() string                        { return "lines" }
 func (*lines) Detect(_, _ []byte) protocol.Verdict { return protocol.Yes }
 func (p *lines) NewConn(ep *exchange.Endpoint, emit func(exchange.Exchange)) protocol.Conn {
-	c := &lineConn{Queue: match.NewQueue[*lineCall](64, &p.pool, ep, emit)}
+	c := &lineConn{Queue: match.NewQueue[*lineCall](64, &p.pool, ep, emit), of: p}
 	c.Silent = true
 	return c
 }
 
 type lineConn struct {
 	match.Queue[*lineCall]
+	of     *lines
+	heavy  bool
 	astray [2]bool
 }
+
+// Weight is too much now and then.
+func (c *lineConn) Weight() int {
+	if c.heavy {
+		return tooMuch
+	}
+	return 0
+}
+
+func (c *lineConn) Shed(at stream.Time) {
+	c.heavy = false
+	c.Queue.Shed(at)
+}
+
+const tooMuch = 1 << 20
 
 var errLine = errors.New("lines: senseless")
 
@@ -76,6 +97,7 @@ func (c *lineConn) line(side stream.Side, b *stream.Buffer, marks string) (strin
 }
 
 func (c *lineConn) Client(b *stream.Buffer) error {
+	c.heavy = c.of.sheds != nil && c.of.sheds()
 	for {
 		s, err := c.line(stream.Client, b, "?-")
 		switch {
@@ -99,6 +121,7 @@ func (c *lineConn) Client(b *stream.Buffer) error {
 
 func (c *lineConn) Server(b *stream.Buffer) error {
 	defer c.Said(b)
+	c.heavy = c.of.sheds != nil && c.of.sheds()
 	if err := c.Resume(b); err != nil {
 		c.astray[stream.Server] = true
 		return err
@@ -375,10 +398,17 @@ func TestNoLossMakesAFalsePair(t *testing.T) {
 						events = append(events, k.events[:shown]...)
 						events = append(events, k.lose(k.events[shown:lossy], 6+r.IntN(40))...)
 						events = append(events, k.events[lossy:]...)
+						p, source := newLines(), &script{events}
+						if n%2 == 1 { // memory is scarce meanwhile, too
+							p.sheds = func() bool {
+								n := len(source.events)
+								return n > len(k.events)-lossy && n < len(events)-shown && r.IntN(20) == 0
+							}
+						}
 						var got pairs
 						e := engine.New(engine.Settings{
-							Source: &script{events}, Sink: &got, Protocols: []protocol.Protocol{newLines()},
-							RequestTimeout: time.Hour, MaxConnections: 2,
+							Source: source, Sink: &got, Protocols: []protocol.Protocol{p},
+							RequestTimeout: time.Hour, MaxConnections: 2, MaxState: tooMuch - 1,
 						})
 						if err := e.Run(); err != nil {
 							t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"slices"
 	"sync"
+	"unsafe"
 
 	"github.com/perisco-io/perisco/receiver/internal/exchange"
 	"github.com/perisco-io/perisco/receiver/internal/stream"
@@ -16,11 +17,12 @@ import (
 //
 // An exchange that expired keeps its place, so that an answer that comes late
 // is not taken for that of a younger request. Not safe for concurrent use.
-type Table[E exchange.Exchange] struct {
-	open []entry[E] // from head on; neither the first nor the last is gone
-	head int
-	live int // entries that are neither ghosts nor gone
-	gone int
+type Table[E Weighty] struct {
+	open   []entry[E] // from head on; neither the first nor the last is gone
+	head   int
+	live   int // entries that are neither ghosts nor gone
+	gone   int
+	weight int // of the exchanges
 	// shuffled says that a key was opened after a greater one. Until then an
 	// entry is found in a few steps however many are open.
 	shuffled bool
@@ -30,7 +32,14 @@ type Table[E exchange.Exchange] struct {
 	emit     func(exchange.Exchange)
 }
 
-type entry[E exchange.Exchange] struct {
+// Weighty is what an exchange in a Table has to be.
+type Weighty interface {
+	exchange.Exchange
+	// Weight is how many bytes of memory it takes.
+	Weight() int
+}
+
+type entry[E Weighty] struct {
 	key   uint64
 	x     E
 	ghost bool // already handed out: only its place is left
@@ -40,7 +49,7 @@ type entry[E exchange.Exchange] struct {
 // New returns a table of at most max open exchanges that belong to ep. It
 // takes exchanges from pool, which must make and hold values of type E, and
 // calls emit for every one that ends.
-func New[E exchange.Exchange](max int, pool *sync.Pool, ep *exchange.Endpoint, emit func(exchange.Exchange)) Table[E] {
+func New[E Weighty](max int, pool *sync.Pool, ep *exchange.Endpoint, emit func(exchange.Exchange)) Table[E] {
 	return Table[E]{max: max, pool: pool, endpoint: ep, emit: emit}
 }
 
@@ -67,7 +76,34 @@ func (t *Table[E]) Open(key uint64, at stream.Time) (x E, ok bool) {
 	}
 	t.open = append(t.open, entry[E]{key: key, x: x})
 	t.live++
+	t.Weigh(x)
 	return x, true
+}
+
+// Weigh is to be called when x, which is open, has grown.
+func (t *Table[E]) Weigh(x E) {
+	c, n := x.Base(), x.Weight()
+	t.weight += n - c.Weighed
+	c.Weighed = n
+}
+
+// Weight is how many bytes of memory the open exchanges take, as they were
+// weighed last.
+func (t *Table[E]) Weight() int { return t.weight + cap(t.open)*int(unsafe.Sizeof(entry[E]{})) }
+
+// Shrink gives back the memory that is not needed while nothing is open.
+func (t *Table[E]) Shrink() {
+	if t.Len() == 0 {
+		t.open = nil
+	}
+}
+
+// put gives an exchange back.
+func (t *Table[E]) put(x E) {
+	c := x.Base()
+	t.weight -= c.Weighed
+	c.Weighed = 0
+	t.pool.Put(x)
 }
 
 // Find returns the oldest open exchange with key. One that expired is found as
@@ -144,7 +180,7 @@ func (t *Table[E]) sweep(over func(*entry[E]) bool) {
 		switch e := &t.open[i]; {
 		case e.gone:
 		case over(e):
-			t.pool.Put(e.x)
+			t.put(e.x)
 		default:
 			keep = append(keep, *e)
 		}
@@ -200,7 +236,7 @@ func (t *Table[E]) index(key uint64) int {
 	return -1
 }
 
-func compare[E exchange.Exchange](e entry[E], key uint64) int { return cmp.Compare(e.key, key) }
+func compare[E Weighty](e entry[E], key uint64) int { return cmp.Compare(e.key, key) }
 
 func (t *Table[E]) end(i int, why exchange.Outcome, at stream.Time) {
 	e := &t.open[i]
@@ -223,7 +259,7 @@ func (t *Table[E]) end(i int, why exchange.Outcome, at stream.Time) {
 // remove gives the exchange back. Where its place is among others that stays,
 // until most of them are gone: however many are open, each is moved a few times.
 func (t *Table[E]) remove(i int) {
-	t.pool.Put(t.open[i].x)
+	t.put(t.open[i].x)
 	t.open[i] = entry[E]{key: t.open[i].key, gone: true}
 	t.gone++
 	for n := len(t.open); n > t.head && t.open[n-1].gone; n-- {

@@ -14,9 +14,13 @@ import (
 	"github.com/perisco-io/perisco/receiver/internal/stream"
 )
 
-type call struct{ exchange.Core }
+type call struct {
+	exchange.Core
+	weight int
+}
 
 func (*call) SpanName() string          { return "" }
+func (c *call) Weight() int             { return c.weight }
 func (*call) Attributes(pcommon.Map)    {}
 func (*call) Summary(dst []byte) []byte { return dst }
 func (c *call) String() string          { return fmt.Sprintf("%d %v", c.Key, c.Outcome) }
@@ -177,6 +181,44 @@ func TestAnyOrderOfKeysFindsTheOldest(t *testing.T) {
 			if got := slices.Collect(tab.All()); !slices.Equal(got, model) {
 				t.Fatalf("%v, want %v", got, model)
 			}
+		}
+	}
+}
+
+// The model is what is open, ghosts too.
+func TestATableWeighsWhatIsOpen(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 8))
+	tab, _ := newTable(64)
+	empty := tab.Weight()
+	for i := range 20_000 {
+		switch key := uint64(r.IntN(80)); r.IntN(20) {
+		case 0:
+			tab.Expire(stream.Time(i-30), stream.Time(i))
+		case 1:
+			tab.EndAbove(key, exchange.Reset, "", stream.Time(i))
+		case 2:
+			tab.Forget()
+		case 3:
+			tab.Yield(key)
+		case 4:
+			tab.EndAll(exchange.Closed, stream.Time(i))
+			if tab.Weight() != empty {
+				t.Fatalf("nothing is open, and weighs %d", tab.Weight())
+			}
+		case 5, 6, 7, 8, 9:
+			tab.End(key, exchange.Answered, stream.Time(i))
+		case 10, 11:
+			if x, ok := tab.Find(key); ok {
+				x.weight += r.IntN(1000)
+				tab.Weigh(x)
+			}
+		default:
+			tab.Open(key, stream.Time(i))
+		}
+		want := 0
+		tab.Places(func(x *call) { want += x.Weighed })
+		if got := tab.Weight() - tab.Room(); got != want {
+			t.Fatalf("%d bytes, want %d", got, want)
 		}
 	}
 }

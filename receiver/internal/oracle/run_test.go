@@ -139,7 +139,7 @@ func run(t *testing.T, p protocol.Protocol, events []capture.Event) *result {
 	}
 	e := engine.New(engine.Settings{
 		Source: &tape{events: events}, Protocols: []protocol.Protocol{p}, Sink: r,
-		RequestTimeout: 24 * time.Hour, MaxConnections: 1 << 16,
+		RequestTimeout: 24 * time.Hour, MaxConnections: 1 << 16, MaxState: 64 << 20,
 	})
 	if err := e.Run(); err != nil {
 		t.Fatal(err)

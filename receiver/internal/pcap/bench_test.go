@@ -99,7 +99,7 @@ func BenchmarkExchanges(b *testing.B) {
 		var n count
 		e := engine.New(engine.Settings{
 			Source: s, Protocols: []protocol.Protocol{http1.New(httpconv.Options{})}, Sink: &n,
-			RequestTimeout: time.Minute, MaxConnections: 1000,
+			RequestTimeout: time.Minute, MaxConnections: 1000, MaxState: 64 << 20,
 		})
 		if err := e.Run(); err != nil || n != exchanges {
 			b.Fatalf("%d exchanges, %v", n, err)

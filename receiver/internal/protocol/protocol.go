@@ -136,6 +136,14 @@ type Conn interface {
 	Close(why exchange.Outcome, at stream.Time)
 	// Live returns how many exchanges are open, those that expired not counted.
 	Live() int
+	// Weight is how many bytes of memory are taken by what was learnt on the
+	// connection: open exchanges, tables, statements. A sum of few numbers: it
+	// is asked after every event.
+	Weight() int
+	// Shed gives that memory back, because all connections together take too
+	// much. Open exchanges end as evicted, and what is said by what was
+	// forgotten is absent from those to come.
+	Shed(at stream.Time)
 }
 
 // A Dialogue is a Conn whose peers take turns: a client that has asked says no

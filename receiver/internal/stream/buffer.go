@@ -1,5 +1,7 @@
 package stream
 
+import "unsafe"
+
 // A Chunk is what one read or write moved: the bytes that were captured, then
 // a count of bytes that were not.
 type Chunk struct {
@@ -138,6 +140,14 @@ func (b *Buffer) Settle() {
 		b.own = append(own[:0], b.held...)
 		b.held, b.borrowed = b.own, false
 	}
+}
+
+// Weight is how many bytes of memory are taken by what waits, once settled.
+func (b *Buffer) Weight() int {
+	if b.marks == nil {
+		return 0
+	}
+	return cap(b.own) + int(unsafe.Sizeof(marks{}))
 }
 
 // Bytes returns the held bytes, up to the hole. Valid until the next call of

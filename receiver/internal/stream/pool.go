@@ -13,11 +13,7 @@ const (
 type Pool struct {
 	free  [][]byte
 	marks []*marks
-	lent  int
 }
-
-// Lent is how many bytes of memory are in use for bytes that wait.
-func (p *Pool) Lent() int { return p.lent }
 
 // get returns an empty slice with room for n bytes.
 func (p *Pool) get(n int) []byte {
@@ -27,21 +23,14 @@ func (p *Pool) get(n int) []byte {
 	if k := len(p.free); k > 0 && cap(p.free[k-1]) >= n {
 		b := p.free[k-1]
 		p.free = p.free[:k-1]
-		p.lent += cap(b)
 		return b[:0]
 	}
-	b := make([]byte, 0, max(n, minBlock))
-	p.lent += cap(b)
-	return b
+	return make([]byte, 0, max(n, minBlock))
 }
 
 // put takes back what get returned, or nil.
 func (p *Pool) put(b []byte) {
-	if p == nil {
-		return
-	}
-	p.lent -= cap(b)
-	if cap(b) > 0 && cap(b) <= poolBlock && len(p.free) < poolBlocks {
+	if p != nil && cap(b) > 0 && cap(b) <= poolBlock && len(p.free) < poolBlocks {
 		p.free = append(p.free, b)
 	}
 }

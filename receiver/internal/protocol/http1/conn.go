@@ -1,6 +1,8 @@
 package http1
 
 import (
+	"unsafe"
+
 	"github.com/perisco-io/perisco/receiver/internal/exchange"
 	"github.com/perisco-io/perisco/receiver/internal/match"
 	"github.com/perisco-io/perisco/receiver/internal/protocol"
@@ -17,6 +19,9 @@ type call struct {
 	httpconv.Exchange
 	match.Place
 }
+
+// Weight implements match.Weighty.
+func (x *call) Weight() int { return x.Exchange.Weight() + int(unsafe.Sizeof(*x)) }
 
 // conn follows one connection.
 type conn struct {
@@ -54,6 +59,7 @@ func (c *conn) Client(b *stream.Buffer) error {
 	}
 	if x := c.Sending; x != nil {
 		x.Active = b.Latest()
+		c.Weigh(x)
 	}
 	if err == stream.ErrShort {
 		return nil
@@ -84,6 +90,7 @@ func (c *conn) Server(b *stream.Buffer) error {
 	}
 	if x := c.Answering; x != nil {
 		x.Active = max(x.Active, b.Latest())
+		c.Weigh(x)
 	}
 	c.Said(b)
 	if err == stream.ErrShort {
@@ -125,6 +132,24 @@ func (c *conn) lostServer(at stream.Time) error {
 		c.end(x, c.Last())
 	}
 	return c.LostServer(at)
+}
+
+// Weight implements protocol.Conn.
+func (c *conn) Weight() int {
+	return c.Queue.Weight() + cap(c.client.unfolds) + cap(c.server.unfolds) + len(c.upgrade.Token)
+}
+
+// Shed implements protocol.Conn.
+func (c *conn) Shed(at stream.Time) {
+	c.Queue.Shed(at)
+	c.upgrade.Token = ""
+	c.Sleep()
+}
+
+// Sleep implements protocol.Sleeper.
+func (c *conn) Sleep() {
+	c.Shrink()
+	c.client.unfolds, c.server.unfolds = nil, nil
 }
 
 // Continues implements protocol.Dialogue.

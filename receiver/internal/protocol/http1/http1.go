@@ -32,6 +32,7 @@ type Protocol struct {
 var (
 	_ protocol.Protocol = (*Protocol)(nil)
 	_ protocol.Dialogue = (*conn)(nil)
+	_ protocol.Sleeper  = (*conn)(nil)
 	_ exchange.Exchange = (*call)(nil)
 )
 

@@ -152,6 +152,7 @@ func (c *conn) expectedBody(b *stream.Buffer) error {
 func (c *conn) requestOver() {
 	if x := c.Sending; x != nil {
 		x.RequestBody = c.client.body
+		c.Weigh(x)
 		c.Sending = nil
 	}
 	c.client.begin()

@@ -246,8 +246,12 @@ func (c *conn) response(h *half, p []byte, at stream.Time) error {
 			if x != nil && x.tunnel() {
 				c.finish(x, at)
 			}
-			if x != nil && x.kept > 0 { // it is open
+			switch {
+			case x == nil || x.Weighed == 0: // it has ended
+			case x.Key <= uint64(c.ledger.last):
 				c.weigh(x, at)
+			default:
+				c.early.Weigh(x)
 			}
 			return nil
 		case f.Unknown:

@@ -1,6 +1,8 @@
 package http2
 
 import (
+	"unsafe"
+
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/perisco-io/perisco/receiver/internal/exchange"
@@ -17,7 +19,6 @@ type call struct {
 	grpc     grpcStatus
 	messages [2]messages // by side; of gRPC
 
-	kept int  // bytes that conn.weigh counted; 0 if it did not
 	sent bool // the request was seen to its end
 	// unsure says that bytes were lost that may have ended the stream.
 	unsure bool
@@ -38,6 +39,9 @@ func (x *call) reset(o *httpconv.Options) {
 	*x = call{Exchange: x.Exchange}
 	x.Version = version
 }
+
+// Weight implements match.Weighty.
+func (x *call) Weight() int { return x.Exchange.Weight() + int(unsafe.Sizeof(*x)) }
 
 // SpanName implements exchange.Exchange.
 func (x *call) SpanName() string {

@@ -2,7 +2,6 @@ package http2
 
 import (
 	"errors"
-	"unsafe"
 
 	"github.com/perisco-io/perisco/receiver/internal/exchange"
 	"github.com/perisco-io/perisco/receiver/internal/match"
@@ -15,12 +14,10 @@ const (
 	// oldest goes first. Servers allow 100 to 250 (RFC 9113 6.5.2 wants at least
 	// 100), gRPC's as many as come.
 	maxOpen = 8192
-	// maxKept is how many bytes the open streams of a connection may take, the
-	// oldest goes first: maxOpen of the usual length. It is halved for every crowd
-	// bytes that those of all connections take. A header table makes a path
+	// maxWeight is how many bytes the open streams of a connection may take, the
+	// oldest goes first: maxOpen of the usual length. A header table makes a path
 	// of 8 KiB of one byte, so that little need be sent for it.
-	maxKept = 8 << 20
-	crowd   = 32 << 20
+	maxWeight = 8 << 20
 	// maxEarly is how many answers may wait for their requests to be reported.
 	maxEarly = 128
 )
@@ -42,7 +39,6 @@ type conn struct {
 	// only grow (RFC 9113 5.1.1), so the request can still come while the id
 	// is greater than all that came.
 	early   match.Table[*call]
-	kept    int    // bytes that calls take
 	latest  uint32 // greatest id of early
 	dropped uint32 // greatest id of an answer that did not wait until its request came
 	ledger  ledger
@@ -219,6 +215,25 @@ func (c *conn) Close(why exchange.Outcome, at stream.Time) {
 // Account implements protocol.Accountant.
 func (c *conn) Account(lose func(reason string, n uint64)) { c.ledger.lose = lose }
 
+// Weight implements protocol.Conn.
+func (c *conn) Weight() int {
+	return c.calls.Weight() + c.early.Weight() + c.client.weight() + c.server.weight()
+}
+
+func (h *half) weight() int { return h.fields.Weight() + cap(h.block.held) }
+
+// Shed implements protocol.Conn.
+func (c *conn) Shed(at stream.Time) {
+	for _, h := range []*half{&c.client, &c.server} {
+		h.fields.Forget()
+		h.block.cut, h.block.held = true, nil // where one is under way
+	}
+	c.calls.EndAll(exchange.Evicted, at)
+	c.early.EndAll(exchange.Evicted, at)
+	c.dropped = max(c.dropped, c.latest)
+	c.Sleep()
+}
+
 // Sleep implements protocol.Sleeper.
 func (c *conn) Sleep() {
 	for _, h := range []*half{&c.client, &c.server} {
@@ -227,6 +242,8 @@ func (c *conn) Sleep() {
 			h.block.held = nil
 		}
 	}
+	c.calls.Shrink()
+	c.early.Shrink()
 }
 
 // Live implements protocol.Conn.
@@ -263,21 +280,13 @@ func (c *conn) evict(at stream.Time) {
 	}
 }
 
-// weigh notes how many bytes x takes, which is open and has grown, and makes room
-// for them.
+// weigh notes how much memory x takes, which is open and has grown, and makes room
+// for it.
 func (c *conn) weigh(x *call, at stream.Time) {
-	c.grow(x, x.Kept()+int(unsafe.Sizeof(*x)))
-	for c.calls.Len() > 1 && c.kept > maxKept>>(c.protocol.kept.Load()/crowd) {
+	c.calls.Weigh(x)
+	for c.calls.Len() > 1 && c.calls.Weight() > maxWeight {
 		c.evict(at)
 	}
-}
-
-// grow sets how many bytes x takes.
-func (c *conn) grow(x *call, size int) {
-	more := size - x.kept
-	c.kept += more
-	c.protocol.kept.Add(int64(more))
-	x.kept = size
 }
 
 // answering finds the exchange that the server speaks of; begun says that an

@@ -89,7 +89,7 @@ func (x *call) strange() bool {
 	if x.grpc.known {
 		return x.grpc.code == statusUnimplemented
 	}
-	return x.Outcome == exchange.Lost
+	return x.Outcome == exchange.Lost || x.Outcome == exchange.Evicted
 }
 
 // rpcMethod is the path without its slash: package.Service/Method.

@@ -88,7 +88,7 @@ func again(n int, what string) func(send) {
 }
 
 const (
-	manyOpen = maxKept + 1<<20 // the tables, too
+	manyOpen = maxWeight + 1<<20 // the tables, too
 	longPath = 8 << 10
 )
 

@@ -15,7 +15,6 @@ package http2
 import (
 	"math"
 	"sync"
-	"sync/atomic"
 
 	"github.com/perisco-io/perisco/receiver/internal/exchange"
 	"github.com/perisco-io/perisco/receiver/internal/match"
@@ -36,7 +35,6 @@ type Protocol struct {
 	options httpconv.Options
 	wanted  httpconv.Initials // of the fields of a request
 	calls   sync.Pool         // of *call
-	kept    atomic.Int64      // bytes that the open streams of all connections take
 }
 
 var (
@@ -93,7 +91,6 @@ func (p *Protocol) newConn(ep *exchange.Endpoint, emit func(exchange.Exchange)) 
 	}
 	c.calls = match.New[*call](maxOpen, &p.calls, ep, func(x exchange.Exchange) {
 		call := x.(*call)
-		c.grow(call, 0)
 		c.learn(call)
 		call.settle()
 		emit(x)

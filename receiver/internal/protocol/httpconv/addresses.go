@@ -46,7 +46,7 @@ func (x *Exchange) Adopt(from exchange.Exchange) bool {
 	}
 	src, own := of.self(), *x
 	*x = *src
-	x.Key, x.Endpoint = own.Key, own.Endpoint
+	x.Key, x.Endpoint, x.Weighed = own.Key, own.Endpoint, own.Weighed
 	x.text = append(own.text[:0], src.text...)
 	x.headers = append(own.headers[:0], src.headers...)
 	x.Trace.State = append(own.Trace.State[:0], src.Trace.State...)

@@ -74,8 +74,10 @@ func (x *Exchange) Reset(o *Options) {
 	*x = Exchange{Core: x.Core, options: o, text: x.text[:0], headers: x.headers[:0], RequestBody: -1, ResponseBody: -1}
 }
 
-// Kept is how many bytes x takes beside itself.
-func (x *Exchange) Kept() int { return cap(x.text) + cap(x.headers)*int(unsafe.Sizeof(header{})) }
+// Weight is how many bytes of memory x takes beside itself.
+func (x *Exchange) Weight() int {
+	return cap(x.text) + cap(x.headers)*int(unsafe.Sizeof(header{})) + cap(x.Trace.State)
+}
 
 // keep copies v; a longer one is cut.
 func (x *Exchange) keep(v []byte, most int) span {

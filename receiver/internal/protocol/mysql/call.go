@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"bytes"
+	"unsafe"
 
 	"github.com/perisco-io/perisco/receiver/internal/exchange"
 	"github.com/perisco-io/perisco/receiver/internal/match"
@@ -53,6 +54,11 @@ func (x *call) reset() {
 		Core: x.Core, Place: x.Place,
 		text: x.text[:0], outline: x.outline[:0], schema: x.schema[:0], target: x.target[:0], summary: x.summary[:0], scratch: x.scratch[:0],
 	}
+}
+
+// Weight implements match.Weighty.
+func (x *call) Weight() int {
+	return int(unsafe.Sizeof(*x)) + cap(x.text) + cap(x.outline) + cap(x.schema) + cap(x.target) + cap(x.summary) + cap(x.scratch) + cap(x.Trace.State)
 }
 
 // query reports whether text is a statement.

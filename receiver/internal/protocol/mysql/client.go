@@ -195,6 +195,7 @@ func (c *conn) request(b *stream.Buffer, h header) error {
 		if x.ambiguous() {
 			x.Truncated = true
 		}
+		c.Weigh(x)
 	} else if err := c.Begin(b); err != nil {
 		return err
 	} else if cmd == comClose {

@@ -160,6 +160,9 @@ func (c *conn) lostServer() {
 
 // open adds the exchange of the command that begins b.
 func (c *conn) open(b *stream.Buffer, cmd command) (*call, error) {
+	if c.Len() == maxOpen { // they are evicted
+		c.lostServer()
+	}
 	x, err := c.Open(b)
 	if err != nil {
 		return nil, err
@@ -181,6 +184,27 @@ func (c *conn) place(x *call) {
 	if c.schema.lost {
 		x.Truncated = true
 	}
+}
+
+// Weight implements protocol.Conn.
+func (c *conn) Weight() int { return c.Queue.Weight() + c.statements.weight + cap(c.latest.text) }
+
+// Shed implements protocol.Conn.
+func (c *conn) Shed(at stream.Time) {
+	c.lostServer() // what the open commands will have changed is not known then
+	c.Queue.Shed(at)
+	if n := len(c.statements.byID); n > 0 {
+		c.lose(statementEvicted, uint64(n))
+	}
+	c.statements.clear()
+	c.latest = statement{}
+	c.Sleep()
+}
+
+// Sleep implements protocol.Sleeper.
+func (c *conn) Sleep() {
+	c.Shrink()
+	c.statements.shrink()
 }
 
 // Continues implements protocol.Dialogue: the server asked for a file, or for

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -273,6 +274,58 @@ func TestThePreparedStatementsOfAConnectionAreBounded(t *testing.T) {
 	s.clear()
 	if s.bytes != 0 || len(s.byID) != 0 || s.spare > maxSpare {
 		t.Errorf("%d bytes, %d statements, %d spare", s.bytes, len(s.byID), s.spare)
+	}
+}
+
+func TestStatementsWeighWhatTheyTake(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	var s statements
+	for range 20_000 {
+		switch id := uint32(r.IntN(600)); r.IntN(50) {
+		case 0:
+			s.clear()
+		case 1:
+			s.shrink()
+		case 2, 3, 4, 5, 6, 7, 8, 9:
+			s.remove(id)
+		case 10, 11, 12:
+			s.get(id)
+		default:
+			s.put(id, bytes.Repeat([]byte("SELECT 1 "), r.IntN(400)), false, 0)
+		}
+		want := 0
+		for _, st := range s.byID {
+			want += st.weight()
+		}
+		for st := s.free; st != nil; st = st.newer {
+			want += st.weight()
+		}
+		if s.weight != want {
+			t.Fatalf("%d bytes, want %d", s.weight, want)
+		}
+	}
+}
+
+func TestForgottenStatementsAreAbsent(t *testing.T) {
+	var o told
+	p := newPeers(o.emit)
+	lost := make(map[string]uint64)
+	p.conn.Account(func(reason string, n uint64) { lost[reason] += n })
+	p.ask(t, pack(0, "\x16SELECT id FROM books WHERE id > ?"))
+	p.answer(t, pack(1, "\x00\x07\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"))
+	p.ask(t, pack(0, "\x17\x07\x00\x00\x00\x00\x01\x00\x00\x00"))
+	p.answer(t, pack(1, ok))
+	p.ask(t, pack(0, "\x17\x07\x00\x00\x00\x00\x01\x00\x00\x00"))
+	p.conn.Shed(0)
+	if n := p.conn.Weight(); n != 0 {
+		t.Errorf("%d bytes are kept", n)
+	}
+	p.ask(t, pack(0, "\x17\xff\xff\xff\xff\x00\x01\x00\x00\x00")) // the one that was prepared last
+	o.is(t, "PREPARE SELECT books | PREPARE SELECT books ok", "SELECT books | SELECT books ok", "SELECT books | SELECT books evicted truncated")
+	p.conn.Close(exchange.Lost, 0)
+	o.is(t, append(o.lines[:3:3], "EXECUTE | EXECUTE lost truncated")...)
+	if lost[statementEvicted] != 1 {
+		t.Errorf("counted: %v", lost)
 	}
 }
 

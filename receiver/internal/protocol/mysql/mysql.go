@@ -31,6 +31,7 @@ var (
 	_ protocol.Dialogue   = (*conn)(nil)
 	_ exchange.Exchange   = (*call)(nil)
 	_ protocol.Accountant = (*conn)(nil)
+	_ protocol.Sleeper    = (*conn)(nil)
 )
 
 // New returns the protocol with options that are valid.

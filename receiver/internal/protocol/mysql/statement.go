@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"bytes"
+	"unsafe"
 
 	"github.com/perisco-io/perisco/receiver/internal/sqltext"
 )
@@ -27,6 +28,12 @@ type statement struct {
 	older, newer *statement
 }
 
+// weight is how many bytes of memory s takes, and its place among others.
+func (s *statement) weight() int {
+	const place = 32 // of a map from uint32 to a pointer that is half full
+	return int(unsafe.Sizeof(*s)) + place + cap(s.text) + cap(s.summary)
+}
+
 // statements are the prepared statements of a connection by their ids. The one
 // that was used least recently makes room. The zero value is ready to use.
 type statements struct {
@@ -35,6 +42,8 @@ type statements struct {
 	free  *statement // memory for the next ones, linked by newer
 	spare int        // how many
 	bytes int        // of text
+
+	weight int // bytes of memory, the spare ones included
 }
 
 // get returns the statement, or nil.
@@ -64,11 +73,13 @@ func (s *statements) put(id uint32, text []byte, cut bool, parameters int) (evic
 	} else {
 		s.free = st.newer
 		s.spare--
+		s.weight -= st.weight()
 	}
 	*st = statement{id: id, text: append(st.text[:0], text...), cut: cut, parameters: parameters, summary: st.summary[:0]}
 	st.summarize()
 	s.byID[id] = st
 	s.bytes += len(text)
+	s.weight += st.weight()
 	s.link(st)
 	return evicted
 }
@@ -90,16 +101,29 @@ func (s *statements) remove(id uint32) {
 	delete(s.byID, id)
 	s.bytes -= len(st.text)
 	s.unlink(st)
-	if s.spare < maxSpare {
-		st.newer, s.free = s.free, st
-		s.spare++
+	if s.spare == maxSpare {
+		s.weight -= st.weight()
+		return
 	}
+	st.newer, s.free = s.free, st
+	s.spare++
 }
 
 // clear forgets all of them.
 func (s *statements) clear() {
 	for len(s.byID) > 0 {
 		s.remove(s.root.newer.id)
+	}
+}
+
+// shrink gives back the memory that was kept for the next ones.
+func (s *statements) shrink() {
+	for ; s.free != nil; s.free = s.free.newer {
+		s.weight -= s.free.weight()
+	}
+	s.spare = 0
+	if len(s.byID) == 0 {
+		s.byID = nil
 	}
 }
 

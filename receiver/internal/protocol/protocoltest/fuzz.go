@@ -26,7 +26,11 @@ func Fuzz(f *testing.F, p protocol.Protocol, name string) {
 		f.Add(uint8(stream.Client), script)
 	}
 	f.Fuzz(func(t *testing.T, flags uint8, script []byte) {
-		r, err := playOnce([]protocol.Protocol{p}, decode(script), stream.Side(flags&1), flags&2 != 0)
+		state := 0
+		if flags >= 4 {
+			state = 1 << (flags >> 2 % 16)
+		}
+		r, err := playWithin(state, []protocol.Protocol{p}, decode(script), stream.Side(flags&1), flags&2 != 0)
 		if err != nil {
 			t.Fatal(err)
 		}

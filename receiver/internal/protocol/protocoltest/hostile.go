@@ -33,8 +33,8 @@ const (
 	slack       = 64 << 10  // bytes that are allocated by chance
 )
 
-// Hostile checks what attacks on one connection cost, seen whole and with losses,
-// and that a conversation of testdata/name which is led on others meanwhile, again
+// Hostile checks what attacks on one connection cost, seen whole and with losses, and
+// on many; and that a conversation of testdata/name which is led on others meanwhile, again
 // and again, gives what it always does.
 func Hostile(t *testing.T, p protocol.Protocol, name, good string, attacks []Attack) {
 	conversation := find(t, name, good)
@@ -43,6 +43,7 @@ func Hostile(t *testing.T, p protocol.Protocol, name, good string, attacks []Att
 			a.check(t, &battle{protocol: p, good: conversation, side: stream.Client})
 			a.check(t, &battle{protocol: p, good: conversation, side: stream.Server})
 			a.check(t, &battle{protocol: p, good: conversation, side: stream.Server, lossy: true})
+			a.besiege(t, p)
 		})
 	}
 }
@@ -175,7 +176,7 @@ func (c *crossfire) run(p protocol.Protocol, sink engine.Sink) (*engine.Engine, 
 	c.now = epoch
 	e := engine.New(engine.Settings{
 		Source: c, Protocols: []protocol.Protocol{p}, Sink: sink,
-		RequestTimeout: time.Hour, MaxConnections: 8,
+		RequestTimeout: time.Hour, MaxConnections: 8, MaxState: 64 << 20,
 	})
 	return e, e.Run()
 }

@@ -29,7 +29,7 @@ func Idle(t *testing.T, p protocol.Protocol, name string, most map[string]int) {
 			c := &crowd{file: f, side: side, left: connections}
 			e := engine.New(engine.Settings{
 				Source: c, Protocols: []protocol.Protocol{p}, Sink: new(quiet),
-				RequestTimeout: time.Minute, MaxConnections: connections + 1,
+				RequestTimeout: time.Minute, MaxConnections: connections + 1, MaxState: 64 << 20,
 			})
 			if err := e.Run(); err != nil {
 				t.Fatal(err)

@@ -1,6 +1,7 @@
 package protocoltest
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -37,6 +38,7 @@ type player struct {
 	side   stream.Side // observed
 	joined bool
 	rounds int
+	state  int // bytes that may be kept of it; 0: plenty
 
 	at     int
 	opened bool
@@ -177,15 +179,20 @@ func (r *record) write(b *strings.Builder) {
 func play(ps []protocol.Protocol, src *player, sink engine.Sink) (*engine.Engine, error) {
 	e := engine.New(engine.Settings{
 		Source: src, Protocols: ps, Sink: sink,
-		RequestTimeout: time.Hour, MaxConnections: 8,
+		RequestTimeout: time.Hour, MaxConnections: 8, MaxState: cmp.Or(src.state, 64<<20),
 	})
 	return e, e.Run()
 }
 
 // playOnce plays steps and returns what they gave.
 func playOnce(ps []protocol.Protocol, steps []step, side stream.Side, joined bool) (*result, error) {
+	return playWithin(0, ps, steps, side, joined)
+}
+
+// playWithin is playOnce with so many bytes that may be kept.
+func playWithin(state int, ps []protocol.Protocol, steps []step, side stream.Side, joined bool) (*result, error) {
 	r := new(result)
-	e, err := play(ps, &player{steps: steps, side: side, joined: joined}, r)
+	e, err := play(ps, &player{steps: steps, side: side, joined: joined, state: state}, r)
 	if err != nil {
 		return nil, err
 	}

@@ -71,6 +71,7 @@ func Run(t *testing.T, p protocol.Protocol, name string, options ...Option) {
 				c.cuts()
 				c.limits()
 				c.drops()
+				c.sheds()
 				if c.side == stream.Client {
 					client = c.whole
 				} else if c.sound() {
@@ -204,6 +205,23 @@ func (c *checker) drops() {
 	for round := range 100 {
 		steps := c.holed(2+c.random.IntN(8), func(*step) bool { return true })
 		c.subset(c.play(steps), fmt.Sprintf("loss %d", round), steps)
+	}
+}
+
+// sheds lets the engine take what was learnt on the connection, again and again.
+func (c *checker) sheds() {
+	c.t.Helper()
+	for round := range 30 {
+		odds := 1 + c.random.IntN(8)
+		var ps []protocol.Protocol
+		for _, p := range c.protocols {
+			ps = append(ps, forgetful{p, func() bool { return c.random.IntN(odds) == 0 }})
+		}
+		r, err := playWithin(tooMuch-1, ps, c.steps, c.side, c.Joined)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		c.subset(r, fmt.Sprintf("shed %d", round), c.steps)
 	}
 }
 

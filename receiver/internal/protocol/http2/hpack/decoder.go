@@ -63,6 +63,9 @@ func (d *Decoder) Rest(most int) {
 // (2.3.3), so all of them are unknown. Those to come are not.
 func (d *Decoder) Forget() { d.table.forget() }
 
+// Weight is how many bytes of memory d takes beside itself.
+func (d *Decoder) Weight() int { return cap(d.name) + cap(d.value) + d.table.weight() }
+
 // Shrink gives back the memory that is not needed for what is known. A
 // decoder that is used again takes it again.
 func (d *Decoder) Shrink() {

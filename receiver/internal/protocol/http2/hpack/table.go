@@ -3,6 +3,7 @@ package hpack
 import (
 	"bytes"
 	"math/bits"
+	"unsafe"
 )
 
 const (
@@ -157,6 +158,11 @@ func (t *table) trim() []byte {
 	held := t.text[oldest.at-t.base:]
 	t.base = oldest.at
 	return held
+}
+
+// weight is how many bytes of memory t takes beside itself.
+func (t *table) weight() int {
+	return cap(t.text) + cap(t.ring)*int(unsafe.Sizeof(entry{})) + cap(t.name)
 }
 
 // shrink leaves no room for further entries.
