@@ -27,7 +27,8 @@ type flow struct {
 	sure     bool          // endpoint.Side is known, not guessed
 	whole    bool          // seen from its opening on, nothing lost so far
 	asleep   bool          // nothing came since conn was told so
-	unbroken bool          // conn's protocol is protocol.Unbroken
+	speaks   uint8         // conn's protocol, by its place in Engine.Protocols
+	unbroken bool          // it is protocol.Unbroken
 	opaque   bool          // not to be looked at any more
 	early    bool          // an answer waits for its request
 	listed   bool          // in Engine.clients

@@ -22,11 +22,11 @@ type Table[E Weighty] struct {
 	head   int
 	live   int // entries that are neither ghosts nor gone
 	gone   int
-	weight int // of the exchanges
+	weight int32 // of the exchanges
+	max    int32
 	// shuffled says that a key was opened after a greater one. Until then an
 	// entry is found in a few steps however many are open.
 	shuffled bool
-	max      int
 	pool     *sync.Pool
 	endpoint *exchange.Endpoint
 	emit     func(exchange.Exchange)
@@ -50,13 +50,13 @@ type entry[E Weighty] struct {
 // takes exchanges from pool, which must make and hold values of type E, and
 // calls emit for every one that ends.
 func New[E Weighty](max int, pool *sync.Pool, ep *exchange.Endpoint, emit func(exchange.Exchange)) Table[E] {
-	return Table[E]{max: max, pool: pool, endpoint: ep, emit: emit}
+	return Table[E]{max: int32(max), pool: pool, endpoint: ep, emit: emit}
 }
 
 // Open adds an exchange, or reports false at the limit. Its Core is reset, its
 // other fields are those of an earlier exchange: set them all.
 func (t *Table[E]) Open(key uint64, at stream.Time) (x E, ok bool) {
-	if t.Len() >= t.max {
+	if t.Len() >= int(t.max) {
 		return x, false
 	}
 	x = t.pool.Get().(E)
@@ -83,13 +83,13 @@ func (t *Table[E]) Open(key uint64, at stream.Time) (x E, ok bool) {
 // Weigh is to be called when x, which is open, has grown.
 func (t *Table[E]) Weigh(x E) {
 	c, n := x.Base(), x.Weight()
-	t.weight += n - c.Weighed
+	t.weight += int32(n - c.Weighed)
 	c.Weighed = n
 }
 
 // Weight is how many bytes of memory the open exchanges take, as they were
 // weighed last.
-func (t *Table[E]) Weight() int { return t.weight + cap(t.open)*int(unsafe.Sizeof(entry[E]{})) }
+func (t *Table[E]) Weight() int { return int(t.weight) + cap(t.open)*int(unsafe.Sizeof(entry[E]{})) }
 
 // Shrink gives back the memory that is not needed while nothing is open.
 func (t *Table[E]) Shrink() {
@@ -101,7 +101,7 @@ func (t *Table[E]) Shrink() {
 // put gives an exchange back.
 func (t *Table[E]) put(x E) {
 	c := x.Base()
-	t.weight -= c.Weighed
+	t.weight -= int32(c.Weighed)
 	c.Weighed = 0
 	t.pool.Put(x)
 }

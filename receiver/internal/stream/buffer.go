@@ -26,15 +26,16 @@ type Buffer struct {
 	owed int64  // bytes discarded ahead of their arrival; held is empty then
 	pos  uint64 // position in the stream of the first unconsumed byte
 
-	origin   uint64 // TCP sequence number of position 0
-	anchored bool   // origin is known
+	origin uint64 // TCP sequence number of position 0
 
-	latest   Time
-	before   Time // when the bytes before those of marks came
-	ack      uint64
+	latest Time
+	before Time // when the bytes before those of marks came
+	ack    uint64
+	marks  *marks // the chunks that unconsumed bytes came in, oldest first; nil when all is consumed and settled
+	marked uint8  // how many
+
+	anchored bool // origin is known
 	borrowed bool // held aliases a chunk
-	marked   int
-	marks    *marks // the chunks that unconsumed bytes came in, oldest first; nil when all is consumed and settled
 }
 
 // maxMarks is how many waiting chunks a buffer tells apart. Of more, those
@@ -93,7 +94,7 @@ func (b *Buffer) mark(c Chunk) {
 	}
 	for b.marked == maxMarks && b.marks[1].pos <= b.pos {
 		b.before = b.marks[0].at
-		b.marked = copy(b.marks[:], b.marks[1:])
+		b.marked = uint8(copy(b.marks[:], b.marks[1:]))
 	}
 	if b.marked == maxMarks {
 		b.marked--
@@ -239,7 +240,7 @@ func (b *Buffer) Time() Time {
 // front returns the chunk that the first of Bytes came in; nil with none held.
 func (b *Buffer) front() *mark {
 	if len(b.held) > 0 {
-		for i := b.marked - 1; i >= 0; i-- {
+		for i := int(b.marked) - 1; i >= 0; i-- {
 			if b.marks[i].pos <= b.pos {
 				return &b.marks[i]
 			}
@@ -250,7 +251,7 @@ func (b *Buffer) front() *mark {
 
 // Past is when the last byte before Bytes was seen: what was consumed last.
 func (b *Buffer) Past() Time {
-	for i := b.marked - 1; i >= 0; i-- {
+	for i := int(b.marked) - 1; i >= 0; i-- {
 		if b.marks[i].pos < b.pos {
 			return b.marks[i].at
 		}
@@ -261,7 +262,7 @@ func (b *Buffer) Past() Time {
 // Turned reports whether the first of Bytes began a chunk, before which
 // something came from the other side since the chunk before.
 func (b *Buffer) Turned() bool {
-	for i := b.marked - 1; i >= 0; i-- {
+	for i := int(b.marked) - 1; i >= 0; i-- {
 		if b.marks[i].pos == b.pos {
 			return b.marks[i].turned
 		}

@@ -173,7 +173,7 @@ func (c *conn) request(h *half, p []byte, at stream.Time) error {
 		}
 	case x.tunnel():
 		c.finish(x, at)
-	case uint64(id) > c.served:
+	case id > c.served:
 		c.broke(x, errorType(refusedStream), at)
 	}
 	return err

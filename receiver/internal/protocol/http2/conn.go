@@ -38,9 +38,9 @@ type conn struct {
 	// a request may be known to be lost only when more comes. A client's ids
 	// only grow (RFC 9113 5.1.1), so the request can still come while the id
 	// is greater than all that came.
-	early   match.Table[*call]
-	latest  uint32 // greatest id of early
-	dropped uint32 // greatest id of an answer that did not wait until its request came
+	early   *match.Table[*call] // nil while there are none
+	latest  uint32              // greatest id of early
+	dropped uint32              // greatest id of an answer that did not wait until its request came
 	ledger  ledger
 	now     stream.Time // of the latest bytes
 	// doubtful is until when the server said what nobody read: the answer to a
@@ -48,7 +48,7 @@ type conn struct {
 	doubtful stream.Time
 	// served is the greatest id that the server says it may look at. RFC 9113
 	// 6.8: what the client opened before it was told is not served.
-	served uint64
+	served uint32
 	whole  bool // the client's preface was seen
 	// doubts counts, by side, how often bytes went by unread that may have
 	// belonged to any of the streams that were open.
@@ -68,12 +68,12 @@ const (
 
 // half is one direction of a connection.
 type half struct {
-	stage   stage
-	skipped int  // writes, while astray
-	whole   bool // nothing was lost so far, nothing came before
+	stage stage
+	whole bool // nothing was lost so far, nothing came before
 	// joining says that the bytes at hand waited until they told the protocol.
 	// The latest did; when the others came is not known well.
 	joining bool
+	skipped uint16 // writes, while astray
 	fields  hpack.Decoder
 	block   block
 	stream  uint32 // whose DATA is arriving, 0 if nobody's
@@ -145,7 +145,7 @@ func (c *conn) Lost(side stream.Side, at stream.Time) error {
 	h.stream, h.ends, h.left, h.padding = 0, false, 0, 0
 	c.now = max(c.now, at)
 	c.doubt(side)
-	c.early.EndAll(exchange.Lost, at)
+	c.endEarly(at)
 	c.dropped = c.latest
 	return nil
 }
@@ -207,7 +207,7 @@ func (c *conn) Expire(before, at stream.Time) {
 
 // Close implements protocol.Conn.
 func (c *conn) Close(why exchange.Outcome, at stream.Time) {
-	c.early.EndAll(why, at)
+	c.endEarly(at)
 	c.calls.EndAll(why, at)
 	c.ledger.close()
 }
@@ -217,7 +217,11 @@ func (c *conn) Account(lose func(reason string, n uint64)) { c.ledger.lose = los
 
 // Weight implements protocol.Conn.
 func (c *conn) Weight() int {
-	return c.calls.Weight() + c.early.Weight() + c.client.weight() + c.server.weight()
+	n := c.calls.Weight() + c.client.weight() + c.server.weight()
+	if c.early != nil {
+		n += c.early.Weight()
+	}
+	return n
 }
 
 func (h *half) weight() int { return h.fields.Weight() + cap(h.block.held) }
@@ -229,7 +233,7 @@ func (c *conn) Shed(at stream.Time) {
 		h.block.cut, h.block.held = true, nil // where one is under way
 	}
 	c.calls.EndAll(exchange.Evicted, at)
-	c.early.EndAll(exchange.Evicted, at)
+	c.endEarly(at)
 	c.dropped = max(c.dropped, c.latest)
 	c.Sleep()
 }
@@ -243,7 +247,6 @@ func (c *conn) Sleep() {
 		}
 	}
 	c.calls.Shrink()
-	c.early.Shrink()
 }
 
 // Live implements protocol.Conn.
@@ -258,7 +261,7 @@ func (c *conn) open(id uint32, start, active stream.Time) *call {
 	}
 	x.Active, x.First = active, c.client.block.first
 	x.reset(&c.protocol.options)
-	if e, ok := c.early.Find(uint64(id)); ok {
+	if e := c.waiting(id); e != nil {
 		x.Swap(&e.Exchange)
 		x.messages, x.blind, x.Truncated = e.messages, e.blind, e.Truncated
 		x.grpc, x.size, x.over, x.overAt, x.broken = e.grpc, e.size, e.over, e.overAt, e.broken
@@ -266,10 +269,27 @@ func (c *conn) open(id uint32, start, active stream.Time) *call {
 	}
 	x.unsure = id <= c.dropped || start <= c.doubtful
 	x.doubts = c.doubts
-	if c.early.Len() > 0 && id > c.latest {
-		c.early.EndAll(exchange.Lost, active)
+	if id > c.latest {
+		c.endEarly(active)
 	}
 	return x
+}
+
+// waiting returns the answer of a stream whose request is yet to come, or nil.
+func (c *conn) waiting(id uint32) *call {
+	if c.early == nil {
+		return nil
+	}
+	x, _ := c.early.Find(uint64(id))
+	return x
+}
+
+// endEarly drops the answers whose requests will not come.
+func (c *conn) endEarly(at stream.Time) {
+	if c.early != nil {
+		c.early.EndAll(exchange.Lost, at)
+		c.early = nil
+	}
 }
 
 // evict ends the oldest exchange, to make room.
@@ -298,11 +318,15 @@ func (c *conn) answering(id uint32, begun bool, at stream.Time) *call {
 	if id <= c.ledger.last || id&1 == 0 {
 		return nil
 	}
-	if x, ok := c.early.Find(uint64(id)); ok {
+	if x := c.waiting(id); x != nil {
 		return x
 	}
 	if !begun {
 		return nil
+	}
+	if c.early == nil { // they are no exchanges of the endpoint's yet
+		t := match.New[*call](maxEarly, &c.protocol.calls, nil, func(exchange.Exchange) {})
+		c.early = &t
 	}
 	x, ok := c.early.Open(uint64(id), at)
 	if !ok {

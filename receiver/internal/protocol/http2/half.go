@@ -197,7 +197,7 @@ func (c *conn) goAway(b *stream.Buffer, f frame, side stream.Side) error {
 			code = refusedStream // 8.7: says the same of one stream
 		}
 		if c.server.whole { // else it may be no frame at all
-			c.served = min(c.served, last)
+			c.served = min(c.served, uint32(last))
 		}
 		c.calls.EndAbove(last, exchange.Reset, errorType(code), b.Latest())
 	}

@@ -3,6 +3,7 @@ package http2
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -276,6 +277,23 @@ var attacks = []protocoltest.Attack{
 
 func TestHostilePeersCostLittleAndHarmNobody(t *testing.T) {
 	protocoltest.Hostile(t, New(httpconv.Options{RequestHeaders: []string{"n"}}), "http2", "nghttp-nginx", attacks)
+}
+
+// As many as a large node has, each with header tables as full as they get by
+// default on both sides.
+func TestAHundredThousandConnectionsWithFullTablesFitInto200MB(t *testing.T) {
+	fill := protocoltest.Attack{Times: 60, Peers: func(n int, send send) {
+		begin(send)
+		block := func(name int) (p string) {
+			for i := range n {
+				p += indexed(name, fmt.Sprintf("%040d", i))
+			}
+			return p
+		}
+		send(stream.Client, wire(headers, endHeaders|endStream, 1, get+block(58)))
+		send(stream.Server, wire(headers, endHeaders|endStream, 1, ok+block(54)))
+	}}
+	fill.Many(t, New(httpconv.Options{}), 100_000, 64<<20, 200_000_000)
 }
 
 func BenchmarkHostile(b *testing.B) {

@@ -85,7 +85,6 @@ func (p *Protocol) NewConn(ep *exchange.Endpoint, emit func(exchange.Exchange)) 
 func (p *Protocol) newConn(ep *exchange.Endpoint, emit func(exchange.Exchange)) *conn {
 	c := &conn{
 		protocol: p,
-		early:    match.New[*call](maxEarly, &p.calls, ep, func(exchange.Exchange) {}),
 		served:   math.MaxUint32,
 		ledger:   ledger{known: ep.Opened, lose: func(string, uint64) {}},
 	}

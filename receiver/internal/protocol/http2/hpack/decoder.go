@@ -4,7 +4,10 @@
 // unknown, never wrong, and what comes after is known again.
 package hpack
 
-import "errors"
+import (
+	"errors"
+	"unsafe"
+)
 
 var (
 	// ErrShort means that a block ends within a field.
@@ -36,25 +39,27 @@ func (f *Field) Size() int { return len(f.Name) + len(f.Value) + overhead }
 // The limit that the receiver of the fields sets (SETTINGS_HEADER_TABLE_SIZE)
 // need not be known: the encoder says in its blocks which size it took (6.3).
 type Decoder struct {
-	table       table
+	table   table
+	scratch *scratch // nil while nothing needed it
+}
+
+// scratch is memory for the slices of a Field.
+type scratch struct {
 	name, value []byte // what Huffman coding was taken off of
-	blind       bool   // of what is indexed only the length is kept
+	moved       []byte // the name of an entry that is inserted, if its own place moves
 }
 
 // Blind says that nobody wants the fields up to the next Rest: entries that they
 // add to the table are unknown, so that none is copied. Two bytes may stand for
 // the longest.
-func (d *Decoder) Blind() { d.blind = true }
+func (d *Decoder) Blind() { d.table.blind = true }
 
 // Rest is to be called behind a block. Of the memory for its fields up to most
 // bytes are kept.
 func (d *Decoder) Rest(most int) {
-	d.blind = false
-	if cap(d.name) > most {
-		d.name = nil
-	}
-	if cap(d.value) > most {
-		d.value = nil
+	d.table.blind = false
+	if d.scratch.weight() > most {
+		d.scratch = nil
 	}
 }
 
@@ -64,12 +69,19 @@ func (d *Decoder) Rest(most int) {
 func (d *Decoder) Forget() { d.table.forget() }
 
 // Weight is how many bytes of memory d takes beside itself.
-func (d *Decoder) Weight() int { return cap(d.name) + cap(d.value) + d.table.weight() }
+func (d *Decoder) Weight() int { return d.table.weight() + d.scratch.weight() }
+
+func (s *scratch) weight() int {
+	if s == nil {
+		return 0
+	}
+	return int(unsafe.Sizeof(*s)) + cap(s.name) + cap(s.value) + cap(s.moved)
+}
 
 // Shrink gives back the memory that is not needed for what is known. A
 // decoder that is used again takes it again.
 func (d *Decoder) Shrink() {
-	d.name, d.value = nil, nil
+	d.scratch = nil
 	d.table.shrink()
 }
 
@@ -92,7 +104,7 @@ func (d *Decoder) Decode(p []byte, f *Field) (n int, err error) {
 		if n, err = d.literal(p, 0x3f, f); err != nil {
 			return 0, err
 		}
-		d.table.insert(f, d.blind)
+		d.table.insert(f, d.scratch)
 		return n, nil
 	case b&0x20 != 0: // 6.3: size of the table
 		size, n, err := integer(p, 0x1f)
@@ -121,8 +133,11 @@ func (d *Decoder) lookup(i int, f *Field) error {
 // literal reads a literal whose first byte has the index of its name under mask.
 func (d *Decoder) literal(p []byte, mask byte, f *Field) (n int, err error) {
 	*f = Field{}
+	if d.scratch == nil {
+		d.scratch = new(scratch)
+	}
 	if i := int(p[0] & mask); i == 0 {
-		f.Name, n, err = text(p, 1, &d.name)
+		f.Name, n, err = text(p, 1, &d.scratch.name)
 	} else {
 		n = 1
 		if i == int(mask) {
@@ -137,7 +152,7 @@ func (d *Decoder) literal(p []byte, mask byte, f *Field) (n int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	f.Value, n, err = text(p, n, &d.value)
+	f.Value, n, err = text(p, n, &d.scratch.value)
 	return n, err
 }
 

@@ -3,6 +3,7 @@ package hpack
 import (
 	"bytes"
 	"math/bits"
+	"slices"
 	"unsafe"
 )
 
@@ -36,18 +37,17 @@ type table struct {
 
 	text []byte // of all entries, oldest first, from front on
 	base uint32 // where text[0] stands
-	used int    // by the entries that are held
+	used int32  // by the entries that are held
 
-	lowered int // by how much the table is smaller than defaultSize
+	lowered int32 // by how much the table is smaller than defaultSize
 	// capped says that the encoder's table is larger than ours.
 	capped bool
 	// older says that the encoder may have entries older than those held.
 	older bool
-
-	name []byte // of the entry that is being inserted, if its own place moves
+	blind bool // of what is inserted only the length is kept
 }
 
-func (t *table) limit() int { return defaultSize - t.lowered }
+func (t *table) limit() int { return defaultSize - int(t.lowered) }
 
 func (t *table) forget() {
 	t.n, t.used = 0, 0
@@ -81,7 +81,7 @@ func (t *table) get(e *entry, f *Field) {
 // resize takes the size that the encoder took. RFC 7541 6.3, 4.3.
 func (t *table) resize(size int) {
 	t.capped = size > maxSize
-	t.lowered = defaultSize - min(size, maxSize)
+	t.lowered = int32(defaultSize - min(size, maxSize))
 	if size == 0 {
 		t.older = false // nothing is left of what was missed
 		t.n, t.used = 0, 0
@@ -92,17 +92,16 @@ func (t *table) resize(size int) {
 
 // evict leaves entries of at most size. RFC 7541 4.4.
 func (t *table) evict(size int) {
-	for t.used > size {
+	for int(t.used) > size {
 		t.n--
-		t.used -= t.ring[(t.newest-t.n)&uint32(len(t.ring)-1)].size()
+		t.used -= int32(t.ring[(t.newest-t.n)&uint32(len(t.ring)-1)].size())
 		t.older = t.older || t.capped
 	}
 }
 
-// insert adds f, and makes its slices those of the table. Of a blind one only
-// the length is kept.
-func (t *table) insert(f *Field, blind bool) {
-	e := entry{name: uint32(len(f.Name)), value: uint32(len(f.Value)), unknown: f.Unknown || blind}
+// insert adds f, and makes its slices those of the table.
+func (t *table) insert(f *Field, s *scratch) {
+	e := entry{name: uint32(len(f.Name)), value: uint32(len(f.Value)), unknown: f.Unknown || t.blind}
 	size := e.size()
 	if size > t.limit() {
 		// RFC 7541 4.4: it empties the table, and is no error.
@@ -111,11 +110,11 @@ func (t *table) insert(f *Field, blind bool) {
 		return
 	}
 	t.evict(t.limit() - size)
-	if !blind {
-		t.room(f, size-overhead)
+	if !t.blind {
+		t.room(f, size-overhead, s)
 	}
 	e.at = t.base + uint32(len(t.text))
-	if !blind {
+	if !t.blind {
 		t.text = append(append(t.text, f.Name...), f.Value...)
 	}
 	if int(t.n) == len(t.ring) {
@@ -124,14 +123,14 @@ func (t *table) insert(f *Field, blind bool) {
 	t.newest++
 	t.ring[t.newest&uint32(len(t.ring)-1)] = e
 	t.n++
-	t.used += size
+	t.used += int32(size)
 	if !e.unknown {
 		t.get(&e, f)
 	}
 }
 
 // room makes place for the text of f behind that of the other entries.
-func (t *table) room(f *Field, n int) {
+func (t *table) room(f *Field, n int, s *scratch) {
 	if len(t.text)+n <= cap(t.text) {
 		return
 	}
@@ -139,11 +138,11 @@ func (t *table) room(f *Field, n int) {
 	if 2*(len(held)+n) > cap(t.text) {
 		// At least twice as much as is held, so that moving is paid for by what
 		// was inserted since the last time.
-		t.text = append(make([]byte, 0, min(4*(len(held)+n), 2*t.limit())), held...)
+		t.text = append(slices.Grow([]byte(nil), min(4*(len(held)+n), 2*t.limit())), held...)
 		return
 	}
-	t.name = append(t.name[:0], f.Name...) // may stand where held is moved to
-	f.Name = t.name
+	s.moved = append(s.moved[:0], f.Name...) // may stand where held is moved to
+	f.Name = s.moved
 	t.text = append(t.text[:0], held...)
 }
 
@@ -162,12 +161,11 @@ func (t *table) trim() []byte {
 
 // weight is how many bytes of memory t takes beside itself.
 func (t *table) weight() int {
-	return cap(t.text) + cap(t.ring)*int(unsafe.Sizeof(entry{})) + cap(t.name)
+	return cap(t.text) + cap(t.ring)*int(unsafe.Sizeof(entry{}))
 }
 
 // shrink leaves no room for further entries.
 func (t *table) shrink() {
-	t.name = nil
 	if t.n == 0 {
 		t.base += uint32(len(t.text))
 		t.text, t.ring = nil, nil

@@ -13,35 +13,43 @@ import (
 	"github.com/perisco-io/perisco/receiver/internal/stream"
 )
 
-const (
-	besiegers  = 200
-	siegeSaid  = 32 << 20 // bytes; where attacks are longer there are fewer of them
-	siegeState = 2 << 20  // bytes that they may take together
-	siegeEach  = 2 << 10  // and each of them beside
-	siegeSlack = 1 << 20  // blocks and marks that buffers take again, and chance
-)
-
-// besiege checks what an attack costs that many connections make, of which none
-// ends: no more than connections may take together.
-func (a *Attack) besiege(t *testing.T, p protocol.Protocol) {
+// Many checks what is kept of many connections on which the same is said, and of
+// which none ends: at most so many bytes, where they may take state together.
+func (a *Attack) Many(t *testing.T, p protocol.Protocol, connections, state, most int) {
 	t.Helper()
-	writes, said := a.writes(max(1, a.Times/20))
-	s := &siege{writes: writes, flows: capture.FlowID(max(8, min(besiegers, siegeSaid/said)))}
+	writes, said := a.writes(a.Times)
+	s := &siege{writes: writes, flows: capture.FlowID(connections)}
 	e := engine.New(engine.Settings{
 		Source: s, Protocols: []protocol.Protocol{p}, Sink: new(quiet),
-		RequestTimeout: time.Hour, MaxConnections: besiegers, MaxState: siegeState,
+		RequestTimeout: time.Hour, MaxConnections: connections, MaxState: state,
 	})
 	if err := e.Run(); err != nil {
 		t.Fatal(err)
 	}
 	kept := int(s.after) - int(s.before)
-	t.Logf("by %d: %d bytes said, %d kept", s.flows, int(s.flows)*said, kept)
-	if most := siegeState + besiegers*siegeEach + siegeSlack; kept > most {
-		t.Errorf("together: %d bytes are kept, want at most %d", kept, most)
+	t.Logf("by %d: %d bytes said, %d kept", connections, connections*said, kept)
+	if kept > most {
+		t.Errorf("%d bytes are kept of %d connections, want at most %d", kept, connections, most)
 	}
 	if st := e.Stats(); st.OpenExchanges != 0 || st.Connections != 0 {
-		t.Errorf("together, after the end: %+v", st)
+		t.Errorf("after the end of %d connections: %+v", connections, st)
 	}
+}
+
+// besiege makes many do what a does, on a smaller scale.
+func (a *Attack) besiege(t *testing.T, p protocol.Protocol) {
+	t.Helper()
+	const (
+		most  = 200      // connections
+		all   = 32 << 20 // bytes that they say together; where attacks are longer there are fewer of them
+		state = 2 << 20  // bytes that they may take together
+		each  = 2 << 10  // and each of them beside
+		slack = 1 << 20  // bytes that are kept for the next ones, and by chance
+	)
+	small := Attack{Times: max(1, a.Times/20), Peers: a.Peers}
+	_, said := small.writes(small.Times)
+	n := max(8, min(most, all/said))
+	small.Many(t, p, n, state, state+n*each+slack)
 }
 
 // A siege is a source that plays the same writes on many connections, one after
@@ -71,15 +79,15 @@ func (s *siege) Next(e *capture.Event) error {
 		s.flow++
 		s.at, s.seq = -1, isn
 	}
-	*e = capture.Event{
-		Flow: s.flow, Kind: capture.Opened, Side: stream.Server, Sure: true, Sequenced: true, PID: 1, Time: epoch,
-		Local: addresses[stream.Server], Peer: netip.AddrPortFrom(addresses[stream.Client].Addr(), uint16(s.flow)),
-		Seq: s.seq[stream.Server], Ack: s.seq[stream.Client],
+	*e = capture.Event{ // seen by the client, of whose address more is kept
+		Flow: s.flow, Kind: capture.Opened, Side: stream.Client, Sure: true, Sequenced: true, PID: 1, Time: epoch,
+		Local: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(s.flow >> 16), byte(s.flow >> 8), byte(s.flow)}), 40000),
+		Peer:  addresses[stream.Server], Seq: s.seq[stream.Client], Ack: s.seq[stream.Server],
 	}
 	if s.at >= 0 {
 		w := &s.writes[s.at]
 		s.data = append(s.data[:0], w.data...)
-		e.Kind, e.Out, e.Data, e.Len = capture.Data, w.side == stream.Server, s.data, uint32(len(w.data))
+		e.Kind, e.Out, e.Data, e.Len = capture.Data, w.side == stream.Client, s.data, uint32(len(w.data))
 		e.Seq, e.Ack = s.seq[w.side], s.seq[w.side.Peer()]
 		s.seq[w.side] += e.Len
 	}
