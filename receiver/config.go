@@ -179,8 +179,8 @@ func (c *LinkConfig) Validate() error {
 
 // BatchConfig is how spans and log records are handed on.
 type BatchConfig struct {
-	// Size is how many spans or log records a batch has at most: 1 to 8,192,
-	// default 512.
+	// Size is how many spans or log records a batch has at most, fewer where they
+	// have more than 2 KiB of text on average: 1 to 8,192, default 512.
 	Size int `mapstructure:"size"`
 	// Timeout is how long the first of a batch waits at most. Default: 200 ms.
 	Timeout time.Duration `mapstructure:"timeout"`

@@ -17,6 +17,7 @@ type batch struct {
 	serial    uint64
 	born      stream.Time
 	exchanges int
+	text      int           // bytes, about
 	traces    ptrace.Traces // valid if Settings.Traces is set
 	logs      plog.Logs     // valid if Settings.Logs is set
 	groups    []group

@@ -53,6 +53,10 @@ func (c *call) Attributes(m pcommon.Map) {
 	}
 }
 
+func (c *call) Size() int {
+	return len(c.method) + len(c.path) + len(c.query) + len(c.host) + len(c.agent) + len(c.client) + len(c.id)
+}
+
 func (c *call) Summary(dst []byte) []byte {
 	dst = append(dst, c.method...)
 	dst = append(dst, ' ')

@@ -30,6 +30,12 @@ const (
 	defaultQueue        = 16                     // batches: 80 ms at 100,000 exchanges/s, some 20 MB
 	defaultRetryFor     = 10 * time.Second       // memory_limiter refuses until a garbage collection or two have run
 
+	// maxText is how many bytes of text the exchanges of a full batch may have on
+	// average; a batch of longer ones is sent before it is full. Most have some
+	// 300. Peers can make 16 KiB of a few bytes: HTTP/2 by its header tables, MySQL
+	// by prepared statements.
+	maxText = 2 << 10
+
 	// maxProcesses outlives the process table of a busy node. An entry is
 	// about 1 KB.
 	maxProcesses = 8192
@@ -64,7 +70,7 @@ type Settings struct {
 	Wait bool
 
 	// Zero values mean the defaults.
-	BatchSize    int           // exchanges
+	BatchSize    int           // exchanges; of long ones fewer, see maxText
 	BatchTimeout time.Duration // age at which a batch is sent however small; exact to the interval of Tick
 	Queue        int           // batches that wait for the sender
 	RetryFor     time.Duration // how long one batch is offered again to a consumer that refuses it for now
@@ -158,8 +164,11 @@ func (e *Emitter) Emit(x exchange.Exchange) {
 	if e.batch == nil {
 		e.batch = e.newBatch()
 	}
-	e.write(x, e.batch.group(e.subject(x.Base().Endpoint.Process)))
-	if e.batch.exchanges++; e.batch.exchanges >= e.set.BatchSize {
+	b := e.batch
+	e.write(x, b.group(e.subject(x.Base().Endpoint.Process)))
+	b.exchanges++
+	b.text += x.Size()
+	if b.exchanges >= e.set.BatchSize || b.text >= e.set.BatchSize*maxText {
 		e.flush()
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -20,6 +21,7 @@ import (
 	"go.opentelemetry.io/collector/receiver/receivertest"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
+	"github.com/perisco-io/perisco/receiver/internal/leaktest"
 	"github.com/perisco-io/perisco/receiver/internal/stream"
 )
 
@@ -60,6 +62,49 @@ func emitN(e *Emitter, n int) {
 	for range n {
 		e.Emit(x)
 	}
+}
+
+func TestABatchOfLongExchangesIsSentBeforeItIsFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := new(consumertest.TracesSink)
+		e := started(t, Settings{Traces: sink, BatchSize: 10})
+		x := newCall(endpoint(stream.Server, proc(1, "a")))
+		x.path = strings.Repeat("p", 8<<10)
+		for range 9 {
+			e.Emit(x)
+		}
+		synctest.Wait()
+		require.Len(t, sink.AllTraces(), 3, "of 20 KiB")
+		assert.Equal(t, 3, sink.AllTraces()[0].SpanCount())
+		shutdown(t, e)
+	})
+}
+
+// However long exchanges are that a pipeline does not take, what waits for it is
+// bounded by bytes.
+func TestWhatWaitsForThePipelineIsBounded(t *testing.T) {
+	const size, exchanges = 128, 30_000
+	blocked := make(chan struct{})
+	never := &answering{decide: func(context.Context) error { <-blocked; return nil }}
+	e := started(t, Settings{Traces: never, Logs: never, BatchSize: size})
+	x := newCall(endpoint(stream.Server, proc(1, "a")))
+	x.agent = strings.Repeat("a", 10<<10)
+	before := leaktest.Heap().Reachable
+	for range exchanges {
+		x.agent = strings.Clone(x.agent) // as each has its own
+		e.Emit(x)
+	}
+	kept := int(leaktest.Heap().Reachable - before)
+	const batches, each = defaultQueue + 2, 4 << 10 // in the queue, at the sender, being filled; an exchange but its text
+	most := batches * (size*maxText + x.Size() + size*maxText/x.Size()*each)
+	t.Logf("%d bytes are kept, of %d", kept, exchanges*x.Size())
+	assert.LessOrEqual(t, kept, most)
+	close(blocked)
+	shutdown(t, e)
+	var lost uint64
+	e.Losses(func(_ string, n uint64) { lost += n })
+	assert.EqualValues(t, 2*exchanges, uint64(never.took.Load())+lost)
+	assert.NotZero(t, never.took.Load())
 }
 
 func TestABatchIsSentWhenItIsFullOrOld(t *testing.T) {

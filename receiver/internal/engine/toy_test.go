@@ -50,6 +50,7 @@ type toyCall struct {
 }
 
 func (c *toyCall) SpanName() string          { return "toy" }
+func (c *toyCall) Size() int                 { return len(c.name) }
 func (c *toyCall) Weight() int               { return int(unsafe.Sizeof(*c)) + cap(c.name) }
 func (c *toyCall) Attributes(m pcommon.Map)  { m.PutStr("toy.name", string(c.name)) }
 func (c *toyCall) Summary(dst []byte) []byte { return append(dst, c.name...) }

@@ -52,6 +52,8 @@ type Exchange interface {
 	SpanName() string
 	// Attributes adds what the protocol knows to m, by the semantic conventions.
 	Attributes(m pcommon.Map)
+	// Size is about how many bytes of text Attributes adds.
+	Size() int
 	// Summary appends the exchange as a person would say it, on one line and
 	// without its duration: "GET /books/7 200". It must hold no secret and no
 	// control character.

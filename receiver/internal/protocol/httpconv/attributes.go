@@ -52,6 +52,16 @@ func (x *Exchange) Attributes(m pcommon.Map) {
 	}
 }
 
+// Size implements exchange.Exchange.
+func (x *Exchange) Size() int {
+	const value = 64 // what a value of a list takes beside its text
+	n := len(x.text) + len(x.headers)*value
+	if x.side() == stream.Client { // url.full says most of it again
+		n += len(x.text)
+	}
+	return n
+}
+
 // attributes is an exchange whose text became a string.
 type attributes struct {
 	x     *Exchange

@@ -190,6 +190,9 @@ func valid(p []byte) string {
 	return strings.ToValidUTF8(string(p), string(utf8.RuneError))
 }
 
+// Size implements exchange.Exchange.
+func (x *call) Size() int { return len(x.text) + len(x.schema) + maxSummary }
+
 // Summary implements exchange.Exchange.
 func (x *call) Summary(dst []byte) []byte {
 	if s := x.digest(); len(s) > 0 {

@@ -125,19 +125,25 @@ func (r *result) Process(exchange.Process) {}
 func (r *result) Tick(stream.Time, int64)  {}
 func (r *result) Flush()                   {}
 func (r *result) Emit(x exchange.Exchange) {
+	const most = 256 // bytes of names that are constant, and of numbers
 	c := x.Base()
 	rec := record{Core: *c, name: x.SpanName(), summary: string(x.Summary(nil)), attributes: make(map[string]string)}
 	m := pcommon.NewMap()
 	x.Attributes(m)
+	size := 0
 	for k, v := range m.All() {
 		if _, twice := rec.attributes[k]; twice {
 			rec.name += " " + k + " TWICE"
 		}
 		text := v.AsString()
+		size += len(text)
 		if v.Type() == pcommon.ValueTypeStr {
 			text = fmt.Sprintf("%q", text)
 		}
 		rec.attributes[k] = text
+	}
+	if size > 3*x.Size()+most { // what is redacted, or not UTF-8, becomes longer
+		rec.name += fmt.Sprintf(" %d BYTES OF %d", size, x.Size())
 	}
 	if t := &c.Trace; !t.ID.IsEmpty() {
 		rec.trace = fmt.Sprintf("%v-%v-%02x %s", t.ID, t.Parent, t.Flags, t.State)
