@@ -151,15 +151,17 @@ func (e *Engine) onTick(now stream.Time) {
 }
 
 // expire ends the exchanges of which nothing was seen since before, and waits
-// no longer for the rest of messages.
+// no longer for the rest of messages. Connections of which nothing was seen may
+// be over, since the event of an end can be lost.
 func (e *Engine) expire(before, now stream.Time) {
 	for f := range e.recent.all {
-		open := f.open()
-		if open > 0 {
+		open, silent := f.open(), f.active < before
+		if open > 0 || silent && f.conn != nil {
 			f.conn.Expire(before, now)
 		}
-		if f.active < before {
+		if silent {
 			e.unstick(f, errStuck, now)
+			e.overdue(f)
 		}
 		e.recount(f, open)
 		f.abandon()

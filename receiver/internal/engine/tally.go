@@ -134,11 +134,25 @@ func (e *Engine) told(f *flow, n uint64) {
 	}
 }
 
+// overdue accounts for what there is nothing to wait for any more. A client that
+// asked may yet be answered; one that takes leave never is.
+func (e *Engine) overdue(f *flow) {
+	if f.dialogue == nil || !f.dialogue.Parts() || !f.asked {
+		e.account(f)
+	}
+}
+
 // finish accounts for what there will be no more of.
 func (e *Engine) finish(f *flow) {
 	if f.dialogue != nil && f.dialogue.Parts() && f.asked {
 		f.settled = true // nobody answered it
 	}
+	e.account(f)
+}
+
+// account ends the client's latest turn, and gives up what waits for the protocol
+// to be known.
+func (e *Engine) account(f *flow) {
 	e.settle(f)
 	if f.conn == nil && !f.opaque && f.sure && !f.whole && f.pending > 0 {
 		e.stats.loseMany(turnNotCaptured, f.pending)

@@ -2,11 +2,15 @@ package engine_test
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/perisco-io/perisco/receiver/internal/capture"
+	"github.com/perisco-io/perisco/receiver/internal/engine"
+	"github.com/perisco-io/perisco/receiver/internal/protocol"
 	"github.com/perisco-io/perisco/receiver/internal/stream"
 )
 
@@ -111,6 +115,46 @@ func TestEveryRequestOfADialogueIsAnExchangeOrCounted(t *testing.T) {
 		if got != requests {
 			t.Fatalf("seed %d: %d exchanges, %v and %d turns: %d of %d requests\n%s", seed, len(out.exchanges), lost, gone, got, requests, described(kept.events))
 		}
+	}
+}
+
+// The event of an end may be lost, as may be what came before it.
+func TestRequestsAreAccountedForWhereTheEndIsNotTold(t *testing.T) {
+	s := new(script)
+	lose := false
+	k := &lossy{flow: s.flow(1, stream.Server), lose: func() bool { return lose }}
+	k.event(capture.Opened, k.side)
+	k.deliver()
+	k.data(stream.Client, "?a\n", 0)
+	k.data(stream.Server, "!0\n", 0)
+	k.data(stream.Client, "?", 2)
+	u := &lossy{flow: s.flow(2, stream.Server), lose: func() bool { return lose }}
+	u.event(capture.Opened, u.side)
+	u.deliver()
+	lose = true // a turn that the next event tells of, on a connection that is not known
+	u.data(stream.Client, "?b\n", 0)
+	lose = false
+	u.data(stream.Server, "", 3)
+	other := s.flow(3, stream.Server).open()
+	for range 3 {
+		other.at += stream.Time(40 * time.Second)
+		other.client("?c\n").server("!0\n")
+	}
+	var before map[string]int
+	var e *engine.Engine
+	s.atEnd = func() { before = counted(e) }
+	e = engine.New(engine.Settings{
+		Source: s, Sink: new(nothing), Protocols: []protocol.Protocol{newToy()},
+		RequestTimeout: time.Minute, MaxConnections: 100, MaxState: 64 << 20,
+	})
+	if err := e.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if before["toy_request_not_captured"] != 1 || before["turn_not_captured"] != 1 {
+		t.Errorf("counted: %v", before)
+	}
+	if after := counted(e); !maps.Equal(before, after) {
+		t.Errorf("counted at the end: %v, before: %v", after, before)
 	}
 }
 

@@ -203,6 +203,11 @@ func (c *conn) Ended(side stream.Side, at stream.Time) {
 func (c *conn) Expire(before, at stream.Time) {
 	c.calls.Expire(before, at)
 	c.calls.Forget()
+	if c.now < before {
+		c.endEarly(at)
+		c.dropped = c.latest
+		c.ledger.close()
+	}
 }
 
 // Close implements protocol.Conn.

@@ -55,10 +55,11 @@ func (l *ledger) opened(id uint32, told bool) {
 	}
 }
 
-// close accounts for what was used and never opened.
+// close accounts for what was used and not opened up to now.
 func (l *ledger) close() {
 	if l.reach > l.last {
 		l.passed(l.reach + 2)
+		l.last, l.unread = l.reach, 0
 	}
 }
 

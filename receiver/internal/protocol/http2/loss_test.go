@@ -75,6 +75,33 @@ func TestLossesCostWhatWasLost(t *testing.T) {
 	}
 }
 
+func TestRequestsThatWereLostAreCountedWhenNothingComesAnyMore(t *testing.T) {
+	l, c, s := begin(t, p, stream.Server)
+	c.headers(1, true, get("/1")...)
+	l.must(t, stream.Client, c.take())
+	c.headers(3, true, get("/3")...)
+	l.miss(stream.Client, c)
+	s.headers(3, true, ":status: 200")
+	l.must(t, stream.Server, s.take())
+	l.conn.Expire(l.now, l.now) // something was seen since
+	if n := l.lost["http2_request_not_captured"]; n != 0 {
+		t.Errorf("%d were counted too early", n)
+	}
+	for range 2 {
+		l.now++
+		l.conn.Expire(l.now, l.now)
+	}
+	if n := l.lost["http2_request_not_captured"]; n != 1 || l.conn.Weight() > 2048 {
+		t.Errorf("%d were counted, want 1; %d bytes are kept", n, l.conn.Weight())
+	}
+	c.headers(5, true, get("/5")...)
+	l.must(t, stream.Client, c.take())
+	l.conn.Close(exchange.Closed, l.now)
+	if n := l.lost["http2_request_not_captured"]; n != 1 || len(l.ends) != 2 {
+		t.Errorf("%d were counted, want 1; said %q", n, l.said)
+	}
+}
+
 func TestWhatIsMissingOfARequestMayBeKnownToBeLostAfterItsAnswer(t *testing.T) {
 	for _, lost := range []bool{false, true} { // the answer, too
 		l, c, s := begin(t, p, stream.Server)
