@@ -44,6 +44,7 @@ func (r *running) observe(set receiver.Settings) (*metadata.TelemetryBuilder, er
 		tb.RegisterReceiverPeriscoConnectionsCallback(single(func() int64 { return r.engine.Stats().Connections })),
 		tb.RegisterReceiverPeriscoEventsCallback(single(func() int64 { return int64(r.engine.Stats().Events) })),
 		tb.RegisterReceiverPeriscoOpenExchangesCallback(single(func() int64 { return r.engine.Stats().OpenExchanges })),
+		tb.RegisterReceiverPeriscoStateSizeCallback(single(func() int64 { return r.engine.Stats().State })),
 		tb.RegisterReceiverPeriscoExchangesCallback(func(_ context.Context, o metric.Int64Observer) error {
 			r.engine.Exchanges(func(protocol string, how exchange.Outcome, n uint64) {
 				o.Observe(int64(n), metric.WithAttributes(id, attribute.String("protocol", protocol), attribute.Stringer("outcome", how)))

@@ -135,6 +135,7 @@ func (e *Engine) Run() error {
 // onTick does what is due by the clock.
 func (e *Engine) onTick(now stream.Time) {
 	e.now, e.tick = now, now
+	e.stats.state.Store(int64(e.weight))
 	e.epoch = e.Source.Epoch()
 	e.giveUpWaiting(now)
 	if timeout := stream.Time(e.RequestTimeout); now > e.sweep+timeout/16 {
@@ -178,6 +179,7 @@ func (e *Engine) unstick(f *flow, why error, now stream.Time) {
 		}
 		h.buf.Reset()
 		f.missed = f.missed || side == stream.Client
+		f.early = f.early && side == stream.Client
 		if f.conn != nil {
 			e.lost(f, side, why, now)
 		} else {

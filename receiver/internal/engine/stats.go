@@ -58,6 +58,7 @@ type outcomes [exchange.Outcomes]atomic.Uint64
 type stats struct {
 	events, bytes     atomic.Uint64
 	connections, open atomic.Int64
+	state             atomic.Int64
 	exchanges         []outcomes // by protocol
 	truncated         []atomic.Uint64
 	ignored           [reasons]atomic.Uint64
@@ -72,6 +73,7 @@ type Stats struct {
 	CapturedBytes uint64
 	Connections   int64 // followed now, ignored ones included
 	OpenExchanges int64 // now
+	State         int64 // bytes that connections take for what was learnt on them, of late
 }
 
 // Stats returns the current figures.
@@ -81,6 +83,7 @@ func (e *Engine) Stats() Stats {
 		CapturedBytes: e.stats.bytes.Load(),
 		Connections:   e.stats.connections.Load(),
 		OpenExchanges: e.stats.open.Load(),
+		State:         e.stats.state.Load(),
 	}
 }
 

@@ -38,6 +38,7 @@ type TelemetryBuilder struct {
 	ReceiverPeriscoIgnoredEvents         metric.Int64ObservableCounter
 	ReceiverPeriscoLosses                metric.Int64ObservableCounter
 	ReceiverPeriscoOpenExchanges         metric.Int64ObservableGauge
+	ReceiverPeriscoStateSize             metric.Int64ObservableGauge
 	ReceiverPeriscoTruncatedExchanges    metric.Int64ObservableCounter
 	ReceiverPeriscoUnidentifiedProcesses metric.Int64ObservableCounter
 }
@@ -203,6 +204,21 @@ func (builder *TelemetryBuilder) RegisterReceiverPeriscoOpenExchangesCallback(cb
 	return nil
 }
 
+// RegisterReceiverPeriscoStateSizeCallback sets callback for observable ReceiverPeriscoStateSize metric.
+func (builder *TelemetryBuilder) RegisterReceiverPeriscoStateSizeCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ReceiverPeriscoStateSize, obs: o})
+		return nil
+	}, builder.ReceiverPeriscoStateSize)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterReceiverPeriscoTruncatedExchangesCallback sets callback for observable ReceiverPeriscoTruncatedExchanges metric.
 func (builder *TelemetryBuilder) RegisterReceiverPeriscoTruncatedExchangesCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
@@ -319,6 +335,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_receiver_perisco_open_exchanges",
 		metric.WithDescription("Requests that have no complete answer yet. [Alpha]"),
 		metric.WithUnit("{exchange}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverPeriscoStateSize, err = builder.meter.Int64ObservableGauge(
+		"otelcol_receiver_perisco_state_size",
+		metric.WithDescription("Memory that connections take for what was learnt on them. At max_state_size those that were quiet for longest forget it. [Alpha]"),
+		metric.WithUnit("By"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverPeriscoTruncatedExchanges, err = builder.meter.Int64ObservableCounter(
