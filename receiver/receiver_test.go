@@ -329,6 +329,7 @@ func TestMetrics(t *testing.T) {
 	metadatatest.AssertEqualReceiverPeriscoCapturedBytes(t, tel, one(int64(len(request("/")+answer+request("/open")+"EHLO example.com\r\n"))), same)
 	metadatatest.AssertEqualReceiverPeriscoConnections(t, tel, one(2), same)
 	metadatatest.AssertEqualReceiverPeriscoOpenExchanges(t, tel, one(1), same)
+	metadatatest.AssertEqualReceiverPeriscoStateSize(t, tel, one(0), same, metricdatatest.IgnoreValue())
 	metadatatest.AssertEqualReceiverPeriscoExchanges(t, tel, []metricdata.DataPoint[int64]{{
 		Attributes: attribute.NewSet(attribute.String("receiver", "perisco/edge"), attribute.String("protocol", "http"), attribute.String("outcome", "answered")),
 		Value:      1,
