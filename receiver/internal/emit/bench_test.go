@@ -35,7 +35,7 @@ func byHand(n int, x *call) (ptrace.Traces, plog.Logs) {
 		s.SetEndTimestamp(epoch + 1)
 		m := s.Attributes()
 		m.EnsureCapacity(16)
-		x.Attributes(m)
+		x.Attributes(m, nil)
 		m.PutStr("network.peer.address", "10.0.0.2")
 		m.PutInt("network.peer.port", 40000)
 		r := records.AppendEmpty()

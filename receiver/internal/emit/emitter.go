@@ -84,7 +84,7 @@ type Emitter struct {
 
 	// Of the engine's goroutine.
 	ids     ids
-	peers   addresses
+	strings exchange.Strings
 	batch   *batch
 	serial  uint64 // number of batches begun
 	now     stream.Time
@@ -116,7 +116,6 @@ func New(set Settings) *Emitter {
 	e := &Emitter{
 		set:      set,
 		ids:      newIDs(),
-		peers:    addresses{},
 		unknown:  make(chan *subject, maxUnknown),
 		queue:    make(chan *batch, set.Queue),
 		stopping: make(chan struct{}),

@@ -44,7 +44,7 @@ func (e *Emitter) write(x exchange.Exchange, g *group) {
 	s := g.span.AppendEmpty()
 	s.Attributes().EnsureCapacity(usualAttributes)
 	e.attributes(x, c, s.Attributes())
-	fillSpan(s, x, c, l)
+	e.fillSpan(s, x, c, l)
 	if e.set.Logs != nil {
 		r := g.record.AppendEmpty()
 		r.Attributes().EnsureCapacity(s.Attributes().Len() + 1)
@@ -55,9 +55,9 @@ func (e *Emitter) write(x exchange.Exchange, g *group) {
 
 // attributes fills m with what spans and log records have in common.
 func (e *Emitter) attributes(x exchange.Exchange, c *exchange.Core, m pcommon.Map) {
-	x.Attributes(m)
+	x.Attributes(m, &e.strings)
 	if peer := c.Endpoint.Peer; peer.IsValid() {
-		m.PutStr(string(semconv.NetworkPeerAddressKey), e.peers.text(peer.Addr()))
+		m.PutStr(string(semconv.NetworkPeerAddressKey), e.strings.Address(peer.Addr()))
 		m.PutInt(string(semconv.NetworkPeerPortKey), int64(peer.Port()))
 	}
 	if c.ErrorType != "" {
@@ -68,8 +68,8 @@ func (e *Emitter) attributes(x exchange.Exchange, c *exchange.Core, m pcommon.Ma
 	}
 }
 
-func fillSpan(s ptrace.Span, x exchange.Exchange, c *exchange.Core, l link) {
-	s.SetName(x.SpanName())
+func (e *Emitter) fillSpan(s ptrace.Span, x exchange.Exchange, c *exchange.Core, l link) {
+	s.SetName(x.SpanName(&e.strings))
 	s.SetKind(ptrace.SpanKindClient)
 	if c.Endpoint.Side == stream.Server {
 		s.SetKind(ptrace.SpanKindServer)
@@ -104,7 +104,7 @@ func (e *Emitter) fillRecord(r plog.LogRecord, x exchange.Exchange, c *exchange.
 	r.Attributes().PutInt(durationKey, took)
 	e.summary = append(x.Summary(e.summary[:0]), ' ')
 	e.summary = appendDuration(e.summary, took)
-	r.Body().SetStr(string(e.summary))
+	r.Body().SetStr(e.strings.Of(e.summary))
 }
 
 // isText says whether a tracestate is printable ASCII (W3C Trace Context

@@ -49,9 +49,11 @@ type Exchange interface {
 	// Base returns the half that every protocol shares.
 	Base() *Core
 	// SpanName returns a name of low cardinality, by the semantic conventions.
-	SpanName() string
+	// What is not constant of it is made by s.
+	SpanName(s *Strings) string
 	// Attributes adds what the protocol knows to m, by the semantic conventions.
-	Attributes(m pcommon.Map)
+	// Text is made by s.
+	Attributes(m pcommon.Map, s *Strings)
 	// Summary appends the exchange as a person would say it, on one line and
 	// without its duration: "GET /books/7 200". It must hold no secret and no
 	// control character.

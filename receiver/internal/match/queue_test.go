@@ -33,9 +33,9 @@ type lineCall struct {
 	asked, answered string
 }
 
-func (*lineCall) SpanName() string            { return "" }
-func (*lineCall) Attributes(pcommon.Map)      {}
-func (x *lineCall) Summary(dst []byte) []byte { return append(dst, x.asked...) }
+func (*lineCall) SpanName(*exchange.Strings) string         { return "" }
+func (*lineCall) Attributes(pcommon.Map, *exchange.Strings) {}
+func (x *lineCall) Summary(dst []byte) []byte               { return append(dst, x.asked...) }
 
 func newLines() *lines { return &lines{sync.Pool{New: func() any { return new(lineCall) }}} }
 

@@ -16,10 +16,10 @@ import (
 
 type call struct{ exchange.Core }
 
-func (*call) SpanName() string          { return "" }
-func (*call) Attributes(pcommon.Map)    {}
-func (*call) Summary(dst []byte) []byte { return dst }
-func (c *call) String() string          { return fmt.Sprintf("%d %v", c.Key, c.Outcome) }
+func (*call) SpanName(*exchange.Strings) string         { return "" }
+func (*call) Attributes(pcommon.Map, *exchange.Strings) {}
+func (*call) Summary(dst []byte) []byte                 { return dst }
+func (c *call) String() string                          { return fmt.Sprintf("%d %v", c.Key, c.Outcome) }
 func newTable(max int) (*match.Table[*call], *[]string) {
 	var ended []string
 	pool := &sync.Pool{New: func() any { return new(call) }}

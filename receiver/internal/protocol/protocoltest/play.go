@@ -131,9 +131,9 @@ func (r *result) Tick(stream.Time, int64)  {}
 func (r *result) Flush()                   {}
 func (r *result) Emit(x exchange.Exchange) {
 	c := x.Base()
-	rec := record{Core: *c, name: x.SpanName(), summary: string(x.Summary(nil)), attributes: make(map[string]string)}
+	rec := record{Core: *c, name: x.SpanName(new(exchange.Strings)), summary: string(x.Summary(nil)), attributes: make(map[string]string)}
 	m := pcommon.NewMap()
-	x.Attributes(m)
+	x.Attributes(m, new(exchange.Strings))
 	for k, v := range m.All() {
 		if _, twice := rec.attributes[k]; twice {
 			rec.name += " " + k + " TWICE"
