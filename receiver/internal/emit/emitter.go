@@ -203,7 +203,9 @@ func (e *Emitter) seal() *batch {
 	b := e.batch
 	e.batch = nil
 	for i := range b.groups {
-		b.groups[i].pending = e.ask(b.groups[i].subject)
+		g := &b.groups[i]
+		g.pending = e.ask(g.subject)
+		g.subject.length = g.length()
 	}
 	return b
 }

@@ -15,8 +15,8 @@ const (
 	durationKey  = "perisco.exchange.duration" // ns
 	truncatedKey = "perisco.truncated"
 
-	// What the attributes of an exchange rarely exceed. A log record's have
-	// exactly the place they need.
+	// What the attributes of the first exchange of a process rarely exceed. Those
+	// of others have the place that was needed before.
 	usualAttributes = 14
 
 	// Bits of a span's flags; OTLP, trace.proto, SpanFlags.
@@ -36,14 +36,12 @@ func (e *Emitter) write(x exchange.Exchange, g *group) {
 	l := e.link(c)
 	if e.set.Traces == nil {
 		r := g.record.AppendEmpty()
-		r.Attributes().EnsureCapacity(usualAttributes + 1)
-		e.attributes(x, c, r.Attributes())
+		e.attributes(x, c, r.Attributes(), g.subject, 1)
 		e.fillRecord(r, x, c, l)
 		return
 	}
 	s := g.span.AppendEmpty()
-	s.Attributes().EnsureCapacity(usualAttributes)
-	e.attributes(x, c, s.Attributes())
+	e.attributes(x, c, s.Attributes(), g.subject, 0)
 	e.fillSpan(s, x, c, l)
 	if e.set.Logs != nil {
 		r := g.record.AppendEmpty()
@@ -53,8 +51,11 @@ func (e *Emitter) write(x exchange.Exchange, g *group) {
 	}
 }
 
-// attributes fills m with what spans and log records have in common.
-func (e *Emitter) attributes(x exchange.Exchange, c *exchange.Core, m pcommon.Map) {
+// attributes fills m with what spans and log records have in common, and
+// leaves room for some more.
+func (e *Emitter) attributes(x exchange.Exchange, c *exchange.Core, m pcommon.Map, s *subject, more int) {
+	side := c.Endpoint.Side
+	m.EnsureCapacity(s.attributes(side) + more)
 	x.Attributes(m, &e.strings)
 	if peer := c.Endpoint.Peer; peer.IsValid() {
 		m.PutStr(string(semconv.NetworkPeerAddressKey), e.strings.Address(peer.Addr()))
@@ -66,6 +67,7 @@ func (e *Emitter) attributes(x exchange.Exchange, c *exchange.Core, m pcommon.Ma
 	if c.Truncated {
 		m.PutBool(truncatedKey, true)
 	}
+	s.had(side, m.Len())
 }
 
 func (e *Emitter) fillSpan(s ptrace.Span, x exchange.Exchange, c *exchange.Core, l link) {

@@ -52,7 +52,8 @@ type Exchange interface {
 	// What is not constant of it is made by s.
 	SpanName(s *Strings) string
 	// Attributes adds what the protocol knows to m, by the semantic conventions.
-	// Text is made by s.
+	// Text is made by s. There is room for as many as exchanges of its process
+	// and side have.
 	Attributes(m pcommon.Map, s *Strings)
 	// Summary appends the exchange as a person would say it, on one line and
 	// without its duration: "GET /books/7 200". It must hold no secret and no

@@ -105,8 +105,6 @@ func (x *call) rpcName(s *exchange.Strings) string {
 }
 
 func (x *call) rpcAttributes(m pcommon.Map, s *exchange.Strings) {
-	const most = 8
-	m.EnsureCapacity(m.Len() + most)
 	m.PutStr(string(semconv.RPCSystemNameKey), semconv.RPCSystemNameGRPC.Value.AsString())
 	switch method := x.rpcMethod(s); {
 	case method == "":

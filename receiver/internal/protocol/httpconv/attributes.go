@@ -11,8 +11,6 @@ import (
 	"github.com/perisco-io/perisco/receiver/internal/stream"
 )
 
-const most = 12 // attributes that an exchange has without listed headers
-
 // SpanName implements exchange.Exchange. It never holds the path: a route is
 // not visible in the bytes.
 func (x *Exchange) SpanName(*exchange.Strings) string {
@@ -27,7 +25,6 @@ func (x *Exchange) SpanName(*exchange.Strings) string {
 // network.peer.*, error.type and perisco.truncated are the same for every
 // protocol and added by its caller.
 func (x *Exchange) Attributes(m pcommon.Map, s *exchange.Strings) {
-	m.EnsureCapacity(m.Len() + most + len(x.headers))
 	a := x.told(s)
 
 	if x.method != other || !x.original.empty() { // else it was not seen
@@ -168,11 +165,17 @@ func (a *attributes) authority() string {
 	if v == "" {
 		v = a.get(a.x.host)
 	}
-	if strings.ContainsAny(v, " \t,/?#\\\"<>") {
-		return "" // RFC 3986 3.2.2: not a host
+	for i := range len(v) {
+		if foreign[v[i]] {
+			return "" // RFC 3986 3.2.2: not a host
+		}
 	}
 	return v
 }
+
+// foreign are characters that stand in no host. strings.ContainsAny would make
+// such a set each time.
+var foreign = [256]bool{' ': true, '\t': true, ',': true, '/': true, '?': true, '#': true, '\\': true, '"': true, '<': true, '>': true}
 
 func (a *attributes) address(m pcommon.Map, host string, port int64, scheme string) {
 	if host == "" {

@@ -13,7 +13,6 @@ import (
 )
 
 const (
-	most       = 12  // attributes that an exchange has
 	maxSummary = 255 // OpenTelemetry 1.44, db.query.summary
 	maxShown   = 128 // bytes of a name in a summary
 )
@@ -126,7 +125,6 @@ func (x *call) server() netip.AddrPort {
 // error.type, network.peer.* and perisco.truncated are the same for every
 // protocol and added by its caller.
 func (x *call) Attributes(m pcommon.Map, s *exchange.Strings) {
-	m.EnsureCapacity(m.Len() + most)
 	m.PutStr(string(semconv.DBSystemNameKey), x.system)
 	put(m, s, string(semconv.DBNamespaceKey), x.namespace())
 	put(m, s, string(semconv.DBCollectionNameKey), x.collection())
