@@ -7,17 +7,22 @@ import (
 )
 
 const (
-	chunk = 1 << 10 // bytes of text that are allocated at once
-	piece = 256     // bytes of the longest string that shares them
+	chunk     = 1 << 10 // bytes of text that are allocated at once
+	piece     = 256     // bytes of the longest string that shares them
+	addresses = 64      // that are remembered: most machines talk to few others
 )
 
 // Strings makes the strings of spans and log records, many of them in one
 // allocation. They stay valid; who keeps one keeps up to 1 KiB with it. The zero
 // value is ready to use. Not safe for concurrent use.
 type Strings struct {
-	chunk   strings.Builder
-	address netip.Addr // that was asked for last
-	text    string     // of it
+	chunk     strings.Builder
+	addresses [addresses]address // by the last bits
+}
+
+type address struct {
+	netip.Addr
+	text string
 }
 
 // Of returns a copy of p.
@@ -42,12 +47,12 @@ func (s *Strings) Valid(p []byte) string {
 	return strings.ToValidUTF8(string(p), string(utf8.RuneError))
 }
 
-// Address returns the text of a valid address. Most exchanges ask for that of
-// the one before.
+// Address returns the text of a valid address.
 func (s *Strings) Address(a netip.Addr) string {
-	if a != s.address {
+	known := &s.addresses[a.As16()[15]%addresses]
+	if known.Addr != a {
 		var buf [64]byte
-		s.address, s.text = a, s.Of(a.AppendTo(buf[:0]))
+		*known = address{a, s.Of(a.AppendTo(buf[:0]))}
 	}
-	return s.text
+	return known.text
 }

@@ -2,9 +2,7 @@
 package match
 
 import (
-	"cmp"
 	"iter"
-	"slices"
 	"sync"
 
 	"github.com/perisco-io/perisco/receiver/internal/exchange"
@@ -191,16 +189,21 @@ func (t *Table[E]) index(key uint64) int {
 		}
 		return -1
 	}
-	i, ok := slices.BinarySearchFunc(open, key, compare[E])
-	for ; ok && i < len(open) && open[i].key == key; i++ {
+	first, end := 0, len(open)
+	for first < end {
+		if i := (first + end) / 2; open[i].key < key {
+			first = i + 1
+		} else {
+			end = i
+		}
+	}
+	for i := first; i < len(open) && open[i].key == key; i++ {
 		if !open[i].gone {
 			return t.head + i
 		}
 	}
 	return -1
 }
-
-func compare[E exchange.Exchange](e entry[E], key uint64) int { return cmp.Compare(e.key, key) }
 
 func (t *Table[E]) end(i int, why exchange.Outcome, at stream.Time) {
 	e := &t.open[i]
