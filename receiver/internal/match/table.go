@@ -26,6 +26,7 @@ type Table[E exchange.Exchange] struct {
 	pool     *sync.Pool
 	endpoint *exchange.Endpoint
 	emit     func(exchange.Exchange)
+	first    [1]entry[E] // memory of open, enough for those that do not pipeline
 }
 
 type entry[E exchange.Exchange] struct {
@@ -63,7 +64,12 @@ func (t *Table[E]) Open(key uint64, at stream.Time) (x E, ok bool) {
 	} else if key < t.open[len(t.open)-1].key {
 		t.shuffled = true
 	}
-	t.open = append(t.open, entry[E]{key: key, x: x})
+	if t.open == nil {
+		t.open = t.first[:0]
+	}
+	if t.open = append(t.open, entry[E]{key: key, x: x}); len(t.open) > 1 {
+		t.first[0] = entry[E]{} // they are elsewhere now
+	}
 	t.live++
 	return x, true
 }
