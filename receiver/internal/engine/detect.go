@@ -56,7 +56,7 @@ func (e *Engine) detect(f *flow, lost bool) {
 func (e *Engine) follow(f *flow, index int, conn protocol.Conn) {
 	f.conn, f.turns = conn, 0
 	f.dialogue, _ = conn.(protocol.Dialogue)
-	f.reason = e.Protocols[index].Name() + requestNotCaptured
+	f.protocol = uint32(index)
 	if _, f.unbroken = e.Protocols[index].(protocol.Unbroken); f.unbroken {
 		e.Source.Whole(f.id)
 	}

@@ -56,6 +56,9 @@ type Engine struct {
 	stats stats
 	emits []func(exchange.Exchange) // one for each of Protocols
 	lose  func(reason string, n uint64)
+	// reasons are those for which requests are counted that were not captured,
+	// one for each of Protocols.
+	reasons []string
 
 	flows   map[capture.FlowID]*flow
 	handed  uint64 // exchanges, to Sink
@@ -82,7 +85,8 @@ func New(s Settings) *Engine {
 	e.lose = e.stats.loseMany
 	e.stats.exchanges = make([]outcomes, len(s.Protocols))
 	e.stats.truncated = make([]atomic.Uint64, len(s.Protocols))
-	for i := range s.Protocols {
+	for i, p := range s.Protocols {
+		e.reasons = append(e.reasons, p.Name()+requestNotCaptured)
 		e.emits = append(e.emits, func(x exchange.Exchange) {
 			c := x.Base()
 			e.handed++

@@ -33,6 +33,7 @@ type flow struct {
 	listed   bool          // in Engine.clients
 	struck   bool          // no sense was found since the direction last turned
 	place    uint32        // in Engine.recent
+	protocol uint32        // that of conn, in Engine.Protocols
 	tally
 }
 

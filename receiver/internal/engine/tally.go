@@ -15,7 +15,6 @@ import (
 // missing, too, proves them: threads that share a socket can make it miscount.
 type tally struct {
 	dialogue protocol.Dialogue // nil before the protocol is known, and for one that is none
-	reason   string            // for which its requests are counted
 	pending  uint64            // requests that were missed before the protocol was known
 	asked    bool              // the client had the last turn
 	// Of the client's latest turn.
@@ -113,7 +112,7 @@ func (e *Engine) uncaptured(f *flow, n uint64) {
 		f.pending += n
 		return
 	}
-	e.stats.loseMany(f.reason, n)
+	e.stats.loseMany(e.reasons[f.protocol], n)
 }
 
 // told notes that an event opened n exchanges of f: all that were held back

@@ -24,14 +24,14 @@ type Buffer struct {
 	owed int64  // bytes discarded ahead of their arrival; held is empty then
 	pos  uint64 // position in the stream of the first unconsumed byte
 
-	origin   uint64 // TCP sequence number of position 0
-	anchored bool   // origin is known
+	origin uint64 // TCP sequence number of position 0
 
 	latest   Time
 	before   Time // when the bytes before those of marks came
 	ack      uint64
+	anchored bool // origin is known
 	borrowed bool // held aliases a chunk
-	marked   int
+	marked   int32
 	marks    *marks // the chunks that unconsumed bytes came in, oldest first; nil when all is consumed and settled
 }
 
@@ -91,7 +91,7 @@ func (b *Buffer) mark(c Chunk) {
 	}
 	for b.marked == maxMarks && b.marks[1].pos <= b.pos {
 		b.before = b.marks[0].at
-		b.marked = copy(b.marks[:], b.marks[1:])
+		b.marked = int32(copy(b.marks[:], b.marks[1:]))
 	}
 	if b.marked == maxMarks {
 		b.marked--

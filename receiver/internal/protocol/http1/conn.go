@@ -23,15 +23,14 @@ type conn struct {
 	match.Queue[*call]
 	protocol *Protocol
 
-	client    half
+	client, server half
+
+	status    int  // of the head being read
+	interim   bool // that is of a 1xx response
 	continued bool // the client was told to send the body that it waits with
+	bodyAt    uint64
 
-	server  half
-	interim bool // the head being read is of a 1xx response
-	status  int  // of the head being read
-	bodyAt  uint64
-
-	upgrade protocol.Upgrade // of the 101 with which HTTP/1 ended
+	upgrade *protocol.Upgrade // of the 101 with which HTTP/1 ended; nil before
 }
 
 // Client implements protocol.Conn.
@@ -147,10 +146,10 @@ func (c *conn) Ended(side stream.Side, at stream.Time) {
 
 // Close implements protocol.Conn.
 func (c *conn) Close(why exchange.Outcome, at stream.Time) {
-	switch {
-	case c.upgrade.Taken:
+	switch u := c.upgrade; {
+	case u != nil && u.Taken:
 		c.Yield(c.Answering)
-	case c.upgrade.Request != nil: // to what nobody follows: it ends with 101
+	case u != nil && u.Request != nil: // to what nobody follows: it ends with 101
 		c.Answering.Status = 101
 		c.end(c.Answering, c.Answering.Active)
 	case why == exchange.Closed:

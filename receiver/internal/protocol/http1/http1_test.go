@@ -13,7 +13,7 @@ func TestConversations(t *testing.T) {
 }
 
 func TestIdleConnectionsAreCheap(t *testing.T) {
-	protocoltest.Idle(t, http1.New(httpconv.Options{}), "http1", map[string]int{"nginx-keepalive": 1250, "tls-after-http": 320})
+	protocoltest.Idle(t, http1.New(httpconv.Options{}), "http1", map[string]int{"nginx-keepalive": 1050, "tls-after-http": 310})
 }
 
 func FuzzConversation(f *testing.F) {

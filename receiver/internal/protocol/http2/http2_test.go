@@ -18,7 +18,7 @@ func TestRequestsThatAreLostAreCounted(t *testing.T) {
 }
 
 func TestIdleConnectionsAreCheap(t *testing.T) {
-	protocoltest.Idle(t, http2.New(httpconv.Options{}), "http2", map[string]int{"grpc-go-unary": 2300, "nghttp-nginx": 3500, "go-large-head": 5500})
+	protocoltest.Idle(t, http2.New(httpconv.Options{}), "http2", map[string]int{"grpc-go-unary": 2050, "nghttp-nginx": 3200, "go-large-head": 5100})
 }
 
 func FuzzConversation(f *testing.F) {

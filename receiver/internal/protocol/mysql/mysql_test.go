@@ -18,7 +18,7 @@ func TestConversationsThatWereJoined(t *testing.T) {
 }
 
 func TestIdleConnectionsAreCheap(t *testing.T) {
-	protocoltest.Idle(t, New(DefaultOptions()), "mysql", map[string]int{"mysql2-text": 1400, "mysql9-mysql2-prepared": 2500, "go-tls": 320})
+	protocoltest.Idle(t, New(DefaultOptions()), "mysql", map[string]int{"mysql2-text": 1250, "mysql9-mysql2-prepared": 2250, "go-tls": 310})
 }
 
 func FuzzConversation(f *testing.F) {
