@@ -97,7 +97,7 @@ func (r *reader) Emit(x exchange.Exchange) {
 		r.t.Errorf("%v, %d..%d", c.Outcome, c.Start, c.End)
 	}
 	m := pcommon.NewMap()
-	x.Attributes(m)
+	x.Attributes(m, new(exchange.Strings))
 	for k, v := range m.All() {
 		if !utf8.ValidString(v.AsString()) {
 			r.t.Errorf("%s = %q", k, v.AsString())

@@ -29,10 +29,10 @@ var recordings = []struct {
 	rounds             int // how often a connection goes through it
 	allocations, bytes float64
 }{
-	{"http1", "http1/nginx-keepalive", 20, 33, 1900},
-	{"http2", "http2/nghttpd-m100", 1, 33, 1950},
-	{"grpc", "http2/grpc-go-many", 1, 29, 1850},
-	{"mysql", "mysql/go-prepared", 1, 37, 2050},
+	{"http1", "http1/nginx-keepalive", 20, 31, 1780},
+	{"http2", "http2/nghttpd-m100", 1, 31, 1790},
+	{"grpc", "http2/grpc-go-many", 1, 25, 1540},
+	{"mysql", "mysql/go-prepared", 1, 31, 1990},
 }
 
 // A replay is a source that plays what was recorded of a connection, on one

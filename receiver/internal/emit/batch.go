@@ -51,7 +51,7 @@ func (b *batch) group(s *subject) *group {
 	if s.batch == b.serial {
 		return &b.groups[s.group]
 	}
-	s.batch, s.group = b.serial, len(b.groups)
+	s.begin(b.serial, len(b.groups))
 	g := group{subject: s}
 	set := &b.emitter.set
 	if set.Traces != nil {
@@ -61,6 +61,7 @@ func (b *batch) group(s *subject) *group {
 		ss.Scope().SetName(set.Scope)
 		ss.Scope().SetVersion(set.Version)
 		g.span = ss.Spans()
+		g.span.EnsureCapacity(s.length)
 	}
 	if set.Logs != nil {
 		g.records = b.logs.ResourceLogs().AppendEmpty()
@@ -69,9 +70,18 @@ func (b *batch) group(s *subject) *group {
 		sl.Scope().SetName(set.Scope)
 		sl.Scope().SetVersion(set.Version)
 		g.record = sl.LogRecords()
+		g.record.EnsureCapacity(s.length)
 	}
 	b.groups = append(b.groups, g)
 	return &b.groups[s.group]
+}
+
+// length is how many exchanges are in the group. Settings want one signal or both.
+func (g *group) length() int {
+	if g.span == (ptrace.SpanSlice{}) {
+		return g.record.Len()
+	}
+	return g.span.Len()
 }
 
 // identify fills the resources. It waits for those that are being looked up,

@@ -33,9 +33,9 @@ type call struct {
 	id                                       string // test_id of the contract's checker
 }
 
-func (c *call) SpanName() string { return c.method }
+func (c *call) SpanName(*exchange.Strings) string { return c.method }
 
-func (c *call) Attributes(m pcommon.Map) {
+func (c *call) Attributes(m pcommon.Map, _ *exchange.Strings) {
 	m.PutStr("http.request.method", c.method)
 	m.PutStr("url.path", c.path)
 	m.PutStr("url.query", c.query)

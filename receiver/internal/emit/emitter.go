@@ -90,7 +90,7 @@ type Emitter struct {
 
 	// Of the engine's goroutine.
 	ids     ids
-	peers   addresses
+	strings exchange.Strings
 	batch   *batch
 	serial  uint64 // number of batches begun
 	now     stream.Time
@@ -122,7 +122,6 @@ func New(set Settings) *Emitter {
 	e := &Emitter{
 		set:      set,
 		ids:      newIDs(),
-		peers:    addresses{},
 		unknown:  make(chan *subject, maxUnknown),
 		queue:    make(chan *batch, set.Queue),
 		stopping: make(chan struct{}),
@@ -213,7 +212,9 @@ func (e *Emitter) seal() *batch {
 	b := e.batch
 	e.batch = nil
 	for i := range b.groups {
-		b.groups[i].pending = e.ask(b.groups[i].subject)
+		g := &b.groups[i]
+		g.pending = e.ask(g.subject)
+		g.subject.length = g.length()
 	}
 	return b
 }

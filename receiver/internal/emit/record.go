@@ -15,8 +15,8 @@ const (
 	durationKey  = "perisco.exchange.duration" // ns
 	truncatedKey = "perisco.truncated"
 
-	// What the attributes of an exchange rarely exceed. A log record's have
-	// exactly the place they need.
+	// What the attributes of the first exchange of a process rarely exceed. Those
+	// of others have the place that was needed before.
 	usualAttributes = 14
 
 	// Bits of a span's flags; OTLP, trace.proto, SpanFlags.
@@ -36,15 +36,13 @@ func (e *Emitter) write(x exchange.Exchange, g *group) {
 	l := e.link(c)
 	if e.set.Traces == nil {
 		r := g.record.AppendEmpty()
-		r.Attributes().EnsureCapacity(usualAttributes + 1)
-		e.attributes(x, c, r.Attributes())
+		e.attributes(x, c, r.Attributes(), g.subject, 1)
 		e.fillRecord(r, x, c, l)
 		return
 	}
 	s := g.span.AppendEmpty()
-	s.Attributes().EnsureCapacity(usualAttributes)
-	e.attributes(x, c, s.Attributes())
-	fillSpan(s, x, c, l)
+	e.attributes(x, c, s.Attributes(), g.subject, 0)
+	e.fillSpan(s, x, c, l)
 	if e.set.Logs != nil {
 		r := g.record.AppendEmpty()
 		r.Attributes().EnsureCapacity(s.Attributes().Len() + 1)
@@ -53,11 +51,14 @@ func (e *Emitter) write(x exchange.Exchange, g *group) {
 	}
 }
 
-// attributes fills m with what spans and log records have in common.
-func (e *Emitter) attributes(x exchange.Exchange, c *exchange.Core, m pcommon.Map) {
-	x.Attributes(m)
+// attributes fills m with what spans and log records have in common, and
+// leaves room for some more.
+func (e *Emitter) attributes(x exchange.Exchange, c *exchange.Core, m pcommon.Map, s *subject, more int) {
+	side := c.Endpoint.Side
+	m.EnsureCapacity(s.attributes(side) + more)
+	x.Attributes(m, &e.strings)
 	if peer := c.Endpoint.Peer; peer.IsValid() {
-		m.PutStr(string(semconv.NetworkPeerAddressKey), e.peers.text(peer.Addr()))
+		m.PutStr(string(semconv.NetworkPeerAddressKey), e.strings.Address(peer.Addr()))
 		m.PutInt(string(semconv.NetworkPeerPortKey), int64(peer.Port()))
 	}
 	if c.ErrorType != "" {
@@ -66,10 +67,11 @@ func (e *Emitter) attributes(x exchange.Exchange, c *exchange.Core, m pcommon.Ma
 	if c.Truncated {
 		m.PutBool(truncatedKey, true)
 	}
+	s.had(side, m.Len())
 }
 
-func fillSpan(s ptrace.Span, x exchange.Exchange, c *exchange.Core, l link) {
-	s.SetName(x.SpanName())
+func (e *Emitter) fillSpan(s ptrace.Span, x exchange.Exchange, c *exchange.Core, l link) {
+	s.SetName(x.SpanName(&e.strings))
 	s.SetKind(ptrace.SpanKindClient)
 	if c.Endpoint.Side == stream.Server {
 		s.SetKind(ptrace.SpanKindServer)
@@ -104,7 +106,7 @@ func (e *Emitter) fillRecord(r plog.LogRecord, x exchange.Exchange, c *exchange.
 	r.Attributes().PutInt(durationKey, took)
 	e.summary = append(x.Summary(e.summary[:0]), ' ')
 	e.summary = appendDuration(e.summary, took)
-	r.Body().SetStr(string(e.summary))
+	r.Body().SetStr(e.strings.Of(e.summary))
 }
 
 // isText says whether a tracestate is printable ASCII (W3C Trace Context

@@ -215,13 +215,3 @@ func TestDuration(t *testing.T) {
 		assert.Equal(t, want, string(appendDuration(nil, ns)), ns)
 	}
 }
-
-func TestAddressesAreBounded(t *testing.T) {
-	a := addresses{}
-	for i := range 3 * maxAddresses {
-		ip := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
-		require.Equal(t, ip.String(), a.text(ip))
-		require.Equal(t, ip.String(), a.text(ip))
-		require.LessOrEqual(t, len(a), maxAddresses)
-	}
-}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/perisco-io/perisco/receiver/internal/exchange"
 	"github.com/perisco-io/perisco/receiver/internal/process"
+	"github.com/perisco-io/perisco/receiver/internal/stream"
 )
 
 const (
@@ -27,9 +28,12 @@ type subject struct {
 	who     process.Identity // who it is; empty before known is closed
 
 	// Of the engine's goroutine.
-	asked bool
-	batch uint64 // the last batch that has a group of it, and which
-	group int
+	asked  bool
+	batch  uint64 // the last batch that has a group of it, and which
+	group  int
+	length int    // of that group; while it is filled, of the one before
+	room   [2]int // attributes to make room for, by side: what an exchange had at the most, in this group or the one before
+	most   [2]int // in this group
 
 	// Of the sender.
 	built pcommon.Resource
@@ -39,6 +43,27 @@ type subject struct {
 
 func newSubject(p exchange.Process) *subject {
 	return &subject{process: p, known: make(chan struct{})}
+}
+
+// begin notes which group of which batch is that of s now. It expects of its
+// exchanges what those of the group before were like.
+func (s *subject) begin(batch uint64, group int) {
+	s.batch, s.group = batch, group
+	s.room, s.most = s.most, [2]int{}
+}
+
+// attributes is how many to make room for in an exchange of that side.
+func (s *subject) attributes(side stream.Side) int {
+	if n := s.room[side]; n > 0 {
+		return n
+	}
+	return usualAttributes
+}
+
+// had notes how many it had.
+func (s *subject) had(side stream.Side, attributes int) {
+	s.most[side] = max(s.most[side], attributes)
+	s.room[side] = max(s.room[side], attributes)
 }
 
 // subject returns the subject that stands for p, and makes sure that somebody

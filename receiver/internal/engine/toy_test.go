@@ -49,10 +49,12 @@ type toyCall struct {
 	name []byte
 }
 
-func (c *toyCall) SpanName() string          { return "toy" }
+func (c *toyCall) SpanName(*exchange.Strings) string { return "toy" }
+func (c *toyCall) Attributes(m pcommon.Map, s *exchange.Strings) {
+	m.PutStr("toy.name", s.Of(c.name))
+}
 func (c *toyCall) Size() int                 { return len(c.name) }
 func (c *toyCall) Weight() int               { return int(unsafe.Sizeof(*c)) + cap(c.name) }
-func (c *toyCall) Attributes(m pcommon.Map)  { m.PutStr("toy.name", string(c.name)) }
 func (c *toyCall) Summary(dst []byte) []byte { return append(dst, c.name...) }
 
 type toyConn struct {

@@ -49,9 +49,12 @@ type Exchange interface {
 	// Base returns the half that every protocol shares.
 	Base() *Core
 	// SpanName returns a name of low cardinality, by the semantic conventions.
-	SpanName() string
+	// What is not constant of it is made by s.
+	SpanName(s *Strings) string
 	// Attributes adds what the protocol knows to m, by the semantic conventions.
-	Attributes(m pcommon.Map)
+	// Text is made by s. There is room for as many as exchanges of its process
+	// and side have.
+	Attributes(m pcommon.Map, s *Strings)
 	// Size is about how many bytes of text Attributes adds.
 	Size() int
 	// Summary appends the exchange as a person would say it, on one line and

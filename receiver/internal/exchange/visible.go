@@ -10,7 +10,12 @@ import (
 // characters and what else cannot be seen, and no more than about limit bytes
 // of it.
 func AppendVisible(dst, text []byte, limit int) []byte {
-	for n := 0; len(text) > 0; {
+	n := 0
+	for n < len(text) && n < limit && text[n] >= ' ' && text[n] < 0x7f { // nearly all of it
+		n++
+	}
+	dst = append(dst, text[:n]...)
+	for text = text[n:]; len(text) > 0; {
 		if n >= limit {
 			return append(dst, "…"...)
 		}

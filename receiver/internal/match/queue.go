@@ -57,26 +57,26 @@ type Queue[E Placed] struct {
 	// a loss of the client's after which the server kept silent proves nothing.
 	Silent bool
 
+	hidden hidden // what the client's last loss may have been
+	doubt  bool   // nothing that is open can be paired
+	lossy  bool   // something was lost since it was last certain that nothing else was open
+	// gap says that the server's bytes were lost and it is not known what the
+	// next are: the answers to requests before number unsure may have been
+	// among them.
+	gap       bool
+	pipelines bool // proven
+	overlaps  bool // proven: the client takes no turns
+
 	table Table[E]
 	sent  uint64 // requests opened
 
 	ack       uint64      // of the youngest request
 	first     Place       // of the first request since the client's last turn
-	hidden    hidden      // what the client's last loss may have been
 	last      stream.Time // when the server was last seen
 	seen      uint64      // how far its stream has been seen
 	heard     uint64      // how far the client's stream had come then
 	completed uint64      // where the last answer ended that was followed
-	// gap says that the server's bytes were lost and it is not known what the
-	// next are: the answers to requests before number unsure may have been
-	// among them.
-	gap    bool
-	unsure uint64
-	doubt  bool // nothing that is open can be paired
-	lossy  bool // something was lost since it was last certain that nothing else was open
-
-	pipelines bool // proven
-	overlaps  bool // proven: the client takes no turns
+	unsure    uint64      // see gap
 }
 
 // Placed is what an exchange in a Queue has to be: a pointer to a struct with a

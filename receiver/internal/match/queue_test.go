@@ -36,11 +36,11 @@ type lineCall struct {
 	asked, answered string
 }
 
-func (*lineCall) SpanName() string            { return "" }
-func (*lineCall) Size() int                   { return 0 }
-func (*lineCall) Weight() int                 { return 0 }
-func (*lineCall) Attributes(pcommon.Map)      {}
-func (x *lineCall) Summary(dst []byte) []byte { return append(dst, x.asked...) }
+func (*lineCall) SpanName(*exchange.Strings) string         { return "" }
+func (*lineCall) Attributes(pcommon.Map, *exchange.Strings) {}
+func (x *lineCall) Summary(dst []byte) []byte               { return append(dst, x.asked...) }
+func (*lineCall) Size() int                                 { return 0 }
+func (*lineCall) Weight() int                               { return 0 }
 
 func newLines() *lines { return &lines{pool: sync.Pool{New: func() any { return new(lineCall) }}} }
 

@@ -2,9 +2,7 @@
 package match
 
 import (
-	"cmp"
 	"iter"
-	"slices"
 	"sync"
 	"unsafe"
 
@@ -30,6 +28,7 @@ type Table[E Weighty] struct {
 	pool     *sync.Pool
 	endpoint *exchange.Endpoint
 	emit     func(exchange.Exchange)
+	first    [1]entry[E] // memory of open, enough for those that do not pipeline
 }
 
 // Weighty is what an exchange in a Table has to be.
@@ -74,7 +73,12 @@ func (t *Table[E]) Open(key uint64, at stream.Time) (x E, ok bool) {
 	} else if key < t.open[len(t.open)-1].key {
 		t.shuffled = true
 	}
-	t.open = append(t.open, entry[E]{key: key, x: x})
+	if t.open == nil {
+		t.open = t.first[:0]
+	}
+	if t.open = append(t.open, entry[E]{key: key, x: x}); len(t.open) > 1 {
+		t.first[0] = entry[E]{} // they are elsewhere now
+	}
 	t.live++
 	t.Weigh(x)
 	return x, true
@@ -227,16 +231,21 @@ func (t *Table[E]) index(key uint64) int {
 		}
 		return -1
 	}
-	i, ok := slices.BinarySearchFunc(open, key, compare[E])
-	for ; ok && i < len(open) && open[i].key == key; i++ {
+	first, end := 0, len(open)
+	for first < end {
+		if i := (first + end) / 2; open[i].key < key {
+			first = i + 1
+		} else {
+			end = i
+		}
+	}
+	for i := first; i < len(open) && open[i].key == key; i++ {
 		if !open[i].gone {
 			return t.head + i
 		}
 	}
 	return -1
 }
-
-func compare[E Weighty](e entry[E], key uint64) int { return cmp.Compare(e.key, key) }
 
 func (t *Table[E]) end(i int, why exchange.Outcome, at stream.Time) {
 	e := &t.open[i]

@@ -19,12 +19,12 @@ type call struct {
 	weight int
 }
 
-func (*call) SpanName() string          { return "" }
-func (*call) Size() int                 { return 0 }
-func (c *call) Weight() int             { return c.weight }
-func (*call) Attributes(pcommon.Map)    {}
-func (*call) Summary(dst []byte) []byte { return dst }
-func (c *call) String() string          { return fmt.Sprintf("%d %v", c.Key, c.Outcome) }
+func (*call) SpanName(*exchange.Strings) string         { return "" }
+func (*call) Attributes(pcommon.Map, *exchange.Strings) {}
+func (*call) Summary(dst []byte) []byte                 { return dst }
+func (c *call) String() string                          { return fmt.Sprintf("%d %v", c.Key, c.Outcome) }
+func (*call) Size() int                                 { return 0 }
+func (c *call) Weight() int                             { return c.weight }
 func newTable(max int) (*match.Table[*call], *[]string) {
 	var ended []string
 	pool := &sync.Pool{New: func() any { return new(call) }}

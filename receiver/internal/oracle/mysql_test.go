@@ -69,7 +69,7 @@ func (p unnamed) NewConn(ep *exchange.Endpoint, emit func(exchange.Exchange)) pr
 
 type nameless struct{ exchange.Exchange }
 
-func (x nameless) Attributes(m pcommon.Map) {
-	x.Exchange.Attributes(m)
+func (x nameless) Attributes(m pcommon.Map, s *exchange.Strings) {
+	x.Exchange.Attributes(m, s)
 	m.Remove("db.system.name")
 }

@@ -121,7 +121,7 @@ func (r *result) Emit(x exchange.Exchange) {
 		gaps: r.gaps[f], attributes: make(map[string]string),
 	}
 	m := pcommon.NewMap()
-	x.Attributes(m)
+	x.Attributes(m, new(exchange.Strings))
 	for k, v := range m.All() {
 		rec.attributes[k] = v.AsString()
 	}

@@ -28,15 +28,14 @@ type conn struct {
 	match.Queue[*call]
 	protocol *Protocol
 
-	client    half
+	client, server half
+
+	status    int  // of the head being read
+	interim   bool // that is of a 1xx response
 	continued bool // the client was told to send the body that it waits with
+	bodyAt    uint64
 
-	server  half
-	interim bool // the head being read is of a 1xx response
-	status  int  // of the head being read
-	bodyAt  uint64
-
-	upgrade protocol.Upgrade // of the 101 with which HTTP/1 ended
+	upgrade *protocol.Upgrade // of the 101 with which HTTP/1 ended; nil before
 }
 
 // Client implements protocol.Conn.
@@ -136,13 +135,24 @@ func (c *conn) lostServer(at stream.Time) error {
 
 // Weight implements protocol.Conn.
 func (c *conn) Weight() int {
-	return c.Queue.Weight() + cap(c.client.unfolds) + cap(c.server.unfolds) + len(c.upgrade.Token)
+	n := c.Queue.Weight() + c.client.weight() + c.server.weight()
+	if c.upgrade != nil {
+		n += int(unsafe.Sizeof(*c.upgrade)) + len(c.upgrade.Token)
+	}
+	return n
+}
+
+func (h *half) weight() int {
+	if h.unfolds == nil {
+		return 0
+	}
+	return int(unsafe.Sizeof(*h.unfolds)) + cap(*h.unfolds)
 }
 
 // Shed implements protocol.Conn.
 func (c *conn) Shed(at stream.Time) {
 	c.Queue.Shed(at)
-	c.upgrade.Token = ""
+	c.upgrade = nil
 	c.Sleep()
 }
 
@@ -172,10 +182,10 @@ func (c *conn) Ended(side stream.Side, at stream.Time) {
 
 // Close implements protocol.Conn.
 func (c *conn) Close(why exchange.Outcome, at stream.Time) {
-	switch {
-	case c.upgrade.Taken:
+	switch u := c.upgrade; {
+	case u != nil && u.Taken:
 		c.Yield(c.Answering)
-	case c.upgrade.Request != nil: // to what nobody follows: it ends with 101
+	case u != nil && u.Request != nil: // to what nobody follows: it ends with 101
 		c.Answering.Status = 101
 		c.end(c.Answering, c.Answering.Active)
 	case why == exchange.Closed:

@@ -32,7 +32,7 @@ func newLine(o httpconv.Options, side stream.Side) *line {
 		c := x.Base()
 		l.ended = append(l.ended, fmt.Sprintf("%s %v %d..%d truncated=%v", x.Summary(nil), c.Outcome, c.Start, c.End, c.Truncated))
 		m := pcommon.NewMap()
-		x.Attributes(m)
+		x.Attributes(m, new(exchange.Strings))
 		l.attributes = append(l.attributes, m.AsRaw())
 	})
 	return l

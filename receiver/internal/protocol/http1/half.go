@@ -39,11 +39,11 @@ type half struct {
 	stage   stage
 	whole   bool // whole messages may be among what was lost
 	minor   byte // version of the message
+	folded  bool // the line at the front of the buffer goes on in the next one
 	scanned int  // bytes at the front of the buffer that hold no line feed
 	size    int  // bytes of the section that were consumed: of head or trailers
 	body    int64
-	folded  bool   // the line at the front of the buffer goes on in the next one
-	unfolds []byte // memory for such lines
+	unfolds *[]byte // memory for folded lines; nil before there is one
 	framing
 }
 
@@ -144,7 +144,10 @@ func (h *half) next(b *stream.Buffer, p []byte, at int, interesting *httpconv.In
 // by one space. What it returns is valid until it is called again.
 func (h *half) unfold(line []byte) []byte {
 	const usual = 1 << 10 // more is not kept for the next one
-	out := h.unfolds[:0]
+	if h.unfolds == nil {
+		h.unfolds = new([]byte)
+	}
+	out := (*h.unfolds)[:0]
 	for more := true; more; {
 		var part []byte
 		part, line, more = bytes.Cut(line, []byte("\n"))
@@ -154,7 +157,7 @@ func (h *half) unfold(line []byte) []byte {
 		out = append(out, trimSpace(part)...)
 	}
 	if cap(out) <= usual {
-		h.unfolds = out
+		*h.unfolds = out
 	}
 	return out
 }

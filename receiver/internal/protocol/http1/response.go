@@ -81,7 +81,7 @@ func (c *conn) responseFields(b *stream.Buffer) error {
 			c.Answering.ResponseField(name, value)
 		}
 		if c.status == 101 && httpconv.Is(name, "upgrade") {
-			c.upgrade.Token = strings.ToLower(string(value))
+			c.turn().Token = strings.ToLower(string(value))
 		}
 		at = end
 	}
@@ -98,9 +98,9 @@ func (c *conn) responseBody(b *stream.Buffer) error {
 		h.begin()
 		return nil
 	case x != nil && c.status == 101 && c.Len() == 1:
-		c.upgrade.Request = x // RFC 9110 15.2.2: it is answered in the other protocol
-		c.upgrade.Else = c.successor()
-		return &c.upgrade
+		u := c.turn() // RFC 9110 15.2.2: it is answered in the other protocol
+		u.Request, u.Else = x, c.successor()
+		return u
 	case x != nil && (c.status == 101 || x.Connect() && c.status < 300):
 		// What follows is another protocol (RFC 9110 15.2.2, 9.3.6).
 		x.Status = c.status
@@ -133,9 +133,17 @@ func (c *conn) responseBody(b *stream.Buffer) error {
 	return nil
 }
 
+// turn is what becomes known of the protocol that a 101 turns to.
+func (c *conn) turn() *protocol.Upgrade {
+	if c.upgrade == nil {
+		c.upgrade = new(protocol.Upgrade)
+	}
+	return c.upgrade
+}
+
 // successor says what the connection is when nobody follows what it turned to.
 func (c *conn) successor() protocol.Opaque {
-	if c.upgrade.Token == "websocket" { // RFC 6455 4.1
+	if c.turn().Token == "websocket" { // RFC 6455 4.1
 		return protocol.WebSocket
 	}
 	return protocol.Upgraded

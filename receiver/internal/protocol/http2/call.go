@@ -44,20 +44,20 @@ func (x *call) reset(o *httpconv.Options) {
 func (x *call) Weight() int { return x.Exchange.Weight() + int(unsafe.Sizeof(*x)) }
 
 // SpanName implements exchange.Exchange.
-func (x *call) SpanName() string {
+func (x *call) SpanName(s *exchange.Strings) string {
 	if x.grpc.spoken {
-		return x.rpcName()
+		return x.rpcName(s)
 	}
-	return x.Exchange.SpanName()
+	return x.Exchange.SpanName(s)
 }
 
 // Attributes implements exchange.Exchange.
-func (x *call) Attributes(m pcommon.Map) {
+func (x *call) Attributes(m pcommon.Map, s *exchange.Strings) {
 	if x.grpc.spoken {
-		x.rpcAttributes(m)
+		x.rpcAttributes(m, s)
 		return
 	}
-	x.Exchange.Attributes(m)
+	x.Exchange.Attributes(m, s)
 }
 
 // Summary implements exchange.Exchange.

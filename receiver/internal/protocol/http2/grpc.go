@@ -2,8 +2,6 @@ package http2
 
 import (
 	"bytes"
-	"strings"
-	"unicode/utf8"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
@@ -93,28 +91,22 @@ func (x *call) strange() bool {
 }
 
 // rpcMethod is the path without its slash: package.Service/Method.
-func (x *call) rpcMethod() string {
-	m := string(bytes.TrimPrefix(x.Path(), []byte("/")))
-	if !utf8.ValidString(m) {
-		m = strings.ToValidUTF8(m, string(utf8.RuneError))
-	}
-	return m
+func (x *call) rpcMethod(s *exchange.Strings) string {
+	return s.Valid(bytes.TrimPrefix(x.Path(), []byte("/")))
 }
 
-func (x *call) rpcName() string {
+func (x *call) rpcName(s *exchange.Strings) string {
 	if !x.strange() {
-		if m := x.rpcMethod(); m != "" {
+		if m := x.rpcMethod(s); m != "" {
 			return m
 		}
 	}
 	return semconv.RPCSystemNameGRPC.Value.AsString()
 }
 
-func (x *call) rpcAttributes(m pcommon.Map) {
-	const most = 8
-	m.EnsureCapacity(m.Len() + most)
+func (x *call) rpcAttributes(m pcommon.Map, s *exchange.Strings) {
 	m.PutStr(string(semconv.RPCSystemNameKey), semconv.RPCSystemNameGRPC.Value.AsString())
-	switch method := x.rpcMethod(); {
+	switch method := x.rpcMethod(s); {
 	case method == "":
 	case !x.strange():
 		m.PutStr(string(semconv.RPCMethodKey), method)
@@ -127,7 +119,7 @@ func (x *call) rpcAttributes(m pcommon.Map) {
 	if x.grpc.known {
 		m.PutStr(string(semconv.RPCResponseStatusCodeKey), codes[x.grpc.code])
 	}
-	x.Addresses(m)
+	x.Addresses(m, s)
 }
 
 // rpcSummary appends "package.Service/Method OK".

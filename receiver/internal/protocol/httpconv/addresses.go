@@ -1,8 +1,6 @@
 package httpconv
 
 import (
-	"unicode/utf8"
-
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
@@ -12,17 +10,16 @@ import (
 
 // Addresses adds whom the request names and, at the server, who sent it: what
 // is left of HTTP in the attributes of a protocol that stands on it.
-func (x *Exchange) Addresses(m pcommon.Map) {
-	t := string(x.text)
-	a := attributes{x: x, text: t, valid: utf8.ValidString(t)}
+func (x *Exchange) Addresses(m pcommon.Map, s *exchange.Strings) {
+	a := x.told(s)
 	host, port := split(a.authority())
 	known := x.Whole && x.Endpoint != nil && x.Endpoint.Peer.IsValid()
 	if x.side() == stream.Client {
 		if host == "" && known {
-			host, port = x.Endpoint.Peer.Addr().String(), int64(x.Endpoint.Peer.Port())
+			host, port = a.peer(), int64(x.Endpoint.Peer.Port())
 		}
 	} else if known {
-		m.PutStr(string(semconv.ClientAddressKey), x.Endpoint.Peer.Addr().String())
+		m.PutStr(string(semconv.ClientAddressKey), a.peer())
 	}
 	a.address(m, host, port, a.scheme())
 }

@@ -7,14 +7,13 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
+	"github.com/perisco-io/perisco/receiver/internal/exchange"
 	"github.com/perisco-io/perisco/receiver/internal/stream"
 )
 
-const most = 12 // attributes that an exchange has without listed headers
-
 // SpanName implements exchange.Exchange. It never holds the path: a route is
 // not visible in the bytes.
-func (x *Exchange) SpanName() string {
+func (x *Exchange) SpanName(*exchange.Strings) string {
 	if x.method == other {
 		return "HTTP"
 	}
@@ -25,10 +24,8 @@ func (x *Exchange) SpanName() string {
 //
 // network.peer.*, error.type and perisco.truncated are the same for every
 // protocol and added by its caller.
-func (x *Exchange) Attributes(m pcommon.Map) {
-	m.EnsureCapacity(m.Len() + most + len(x.headers))
-	t := string(x.text) // the one copy: every value is a piece of it
-	a := attributes{x: x, text: t, valid: utf8.ValidString(t)}
+func (x *Exchange) Attributes(m pcommon.Map, s *exchange.Strings) {
+	a := x.told(s)
 
 	if x.method != other || !x.original.empty() { // else it was not seen
 		m.PutStr(string(semconv.HTTPRequestMethodKey), methods[x.method])
@@ -64,10 +61,19 @@ func (x *Exchange) Size() int {
 
 // attributes is an exchange whose text became a string.
 type attributes struct {
-	x     *Exchange
-	text  string
-	valid bool // in UTF-8, as OTLP wants it
+	x       *Exchange
+	strings *exchange.Strings
+	text    string
+	valid   bool // in UTF-8, as OTLP wants it
 }
+
+// told makes the one copy: most values are a piece of it.
+func (x *Exchange) told(s *exchange.Strings) attributes {
+	return attributes{x: x, strings: s, text: s.Of(x.text), valid: utf8.Valid(x.text)}
+}
+
+// peer is the address of the other end.
+func (a *attributes) peer() string { return a.strings.Address(a.x.Endpoint.Peer.Addr()) }
 
 func (a *attributes) get(s span) string {
 	v := a.text[s.from:s.to]
@@ -125,7 +131,7 @@ func (a *attributes) server(m pcommon.Map) {
 		client = node(a.get(x.forFirst))
 	}
 	if ep := x.Endpoint; client == "" && x.Whole && ep != nil && ep.Peer.IsValid() {
-		client = ep.Peer.Addr().String()
+		client = a.peer()
 	}
 	a.put(m, string(semconv.ClientAddressKey), client)
 	a.put(m, string(semconv.UserAgentOriginalKey), a.get(x.agent))
@@ -140,7 +146,7 @@ func (a *attributes) client(m pcommon.Map) {
 	host, port := split(authority)
 	if ep := x.Endpoint; host == "" && x.Whole && ep != nil && ep.Peer.IsValid() {
 		authority = ep.Peer.String()
-		host, port = ep.Peer.Addr().String(), int64(ep.Peer.Port())
+		host, port = a.peer(), int64(ep.Peer.Port())
 	}
 	a.address(m, host, port, scheme)
 	if host != "" && scheme != "" && (x.form == origin || x.form == absolute || x.form == asterisk) {
@@ -169,11 +175,17 @@ func (a *attributes) authority() string {
 	if v == "" {
 		v = a.get(a.x.host)
 	}
-	if strings.ContainsAny(v, " \t,/?#\\\"<>") {
-		return "" // RFC 3986 3.2.2: not a host
+	for i := range len(v) {
+		if foreign[v[i]] {
+			return "" // RFC 3986 3.2.2: not a host
+		}
 	}
 	return v
 }
+
+// foreign are characters that stand in no host. strings.ContainsAny would make
+// such a set each time.
+var foreign = [256]bool{' ': true, '\t': true, ',': true, '/': true, '?': true, '#': true, '\\': true, '"': true, '<': true, '>': true}
 
 func (a *attributes) address(m pcommon.Map, host string, port int64, scheme string) {
 	if host == "" {

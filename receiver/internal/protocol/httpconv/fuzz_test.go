@@ -44,7 +44,8 @@ func FuzzFields(f *testing.F) {
 				t.Errorf("%d bytes and %d headers are kept", len(x.text), len(x.headers))
 			}
 			m := pcommon.NewMap()
-			x.Attributes(m)
+			x.Attributes(m, new(exchange.Strings))
+			const most = 12 // without listed headers
 			if most := most + len(o.RequestHeaders) + len(o.ResponseHeaders) + 2; m.Len() > most {
 				t.Errorf("%d attributes, want at most %d", m.Len(), most)
 			}

@@ -85,7 +85,7 @@ func TestWhoTheServerIs(t *testing.T) {
 			}
 			x.Whole = true
 			m := pcommon.NewMap()
-			x.Attributes(m)
+			x.Attributes(m, new(exchange.Strings))
 			got := m.AsRaw()
 			for k, want := range c.want {
 				if got[k] != want {
@@ -112,7 +112,7 @@ func TestTheURLOfAClient(t *testing.T) {
 		x.RequestField([]byte("host"), []byte(c.host))
 		x.Whole = true
 		m := pcommon.NewMap()
-		x.Attributes(m)
+		x.Attributes(m, new(exchange.Strings))
 		if got, _ := m.AsRaw()["url.full"].(string); got != c.want {
 			t.Errorf("%s %s: %q, want %q", c.method, c.target, got, c.want)
 		}

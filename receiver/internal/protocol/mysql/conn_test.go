@@ -31,8 +31,8 @@ type told struct {
 
 func (o *told) emit(x exchange.Exchange) {
 	m := pcommon.NewMap()
-	x.Attributes(m)
-	line := x.SpanName() + " | " + string(x.Summary(nil))
+	x.Attributes(m, new(exchange.Strings))
+	line := x.SpanName(new(exchange.Strings)) + " | " + string(x.Summary(nil))
 	if x.Base().Truncated {
 		line += " truncated"
 	}

@@ -3,8 +3,6 @@ package mysql
 import (
 	"net/netip"
 	"strconv"
-	"strings"
-	"unicode/utf8"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
@@ -15,7 +13,6 @@ import (
 )
 
 const (
-	most       = 12  // attributes that an exchange has
 	maxSummary = 255 // OpenTelemetry 1.44, db.query.summary
 	maxShown   = 128 // bytes of a name in a summary
 )
@@ -61,33 +58,30 @@ func (x *call) digest() []byte {
 func (x *call) operation() string { return x.command.shape().name }
 
 // SpanName implements exchange.Exchange.
-func (x *call) SpanName() string {
-	if s := x.digest(); len(s) > 0 {
-		return valid(s)
+func (x *call) SpanName(s *exchange.Strings) string {
+	if d := x.digest(); len(d) > 0 {
+		return s.Valid(d)
 	}
-	var b strings.Builder
-	b.WriteString(x.operation())
+	name := append(x.scratch[:0], x.operation()...)
+	if len(name) > 0 {
+		name = append(name, ' ')
+	}
 	target := x.collection()
 	if len(target) == 0 {
 		target = x.namespace()
 	}
 	switch server := x.server(); {
 	case len(target) > 0:
-		space(&b)
-		b.WriteString(valid(target))
+		name = append(name, target...)
 	case server.IsValid():
-		space(&b)
-		b.WriteString(server.String())
-	case b.Len() == 0:
+		name = server.AppendTo(name)
+	case len(name) == 0:
 		return x.system
+	default:
+		return x.operation()
 	}
-	return b.String()
-}
-
-func space(b *strings.Builder) {
-	if b.Len() > 0 {
-		b.WriteByte(' ')
-	}
+	x.scratch = name
+	return s.Valid(name)
 }
 
 // collection is the table that the protocol, not a statement, names.
@@ -130,36 +124,36 @@ func (x *call) server() netip.AddrPort {
 //
 // error.type, network.peer.* and perisco.truncated are the same for every
 // protocol and added by its caller.
-func (x *call) Attributes(m pcommon.Map) {
-	m.EnsureCapacity(m.Len() + most)
+func (x *call) Attributes(m pcommon.Map, s *exchange.Strings) {
 	m.PutStr(string(semconv.DBSystemNameKey), x.system)
-	put(m, string(semconv.DBNamespaceKey), x.namespace())
-	put(m, string(semconv.DBCollectionNameKey), x.collection())
+	put(m, s, string(semconv.DBNamespaceKey), x.namespace())
+	put(m, s, string(semconv.DBCollectionNameKey), x.collection())
 	if o := x.operation(); o != "" {
 		m.PutStr(string(semconv.DBOperationNameKey), o)
 	}
 	if x.batch > 1 {
 		m.PutInt(string(semconv.DBOperationBatchSizeKey), int64(x.batch))
 	}
-	put(m, string(semconv.DBQuerySummaryKey), x.digest())
-	put(m, string(semconv.DBQueryTextKey), x.shownText())
+	put(m, s, string(semconv.DBQuerySummaryKey), x.digest())
+	put(m, s, string(semconv.DBQueryTextKey), x.shownText())
 	if x.code != 0 {
 		m.PutStr(string(semconv.DBResponseStatusCodeKey), x.ErrorType)
 	}
 	if x.results && x.code == 0 && x.Outcome == exchange.Answered {
 		m.PutInt(string(semconv.DBResponseReturnedRowsKey), int64(x.rows))
 	}
-	if s := x.server(); s.IsValid() {
-		m.PutStr(string(semconv.ServerAddressKey), s.Addr().String())
-		m.PutInt(string(semconv.ServerPortKey), int64(s.Port()))
+	if server := x.server(); server.IsValid() {
+		m.PutStr(string(semconv.ServerAddressKey), s.Address(server.Addr()))
+		m.PutInt(string(semconv.ServerPortKey), int64(server.Port()))
 	}
 	if ep := x.Endpoint; ep != nil && ep.Side == stream.Server && ep.Peer.IsValid() {
-		m.PutStr(string(semconv.ClientAddressKey), ep.Peer.Addr().String())
+		m.PutStr(string(semconv.ClientAddressKey), s.Address(ep.Peer.Addr()))
 		m.PutInt(string(semconv.ClientPortKey), int64(ep.Peer.Port()))
 	}
 }
 
-// shownText returns the value of db.query.text. Valid until it is called again.
+// shownText returns the value of db.query.text. Valid until x changes or is
+// named.
 func (x *call) shownText() []byte {
 	if !x.query() || x.options == nil {
 		return nil
@@ -179,15 +173,10 @@ func (x *call) shownText() []byte {
 }
 
 // put adds a value unless it is empty.
-func put(m pcommon.Map, key string, v []byte) {
+func put(m pcommon.Map, s *exchange.Strings, key string, v []byte) {
 	if len(v) > 0 {
-		m.PutStr(key, valid(v))
+		m.PutStr(key, s.Valid(v))
 	}
-}
-
-// valid makes UTF-8 of p, as OTLP wants it.
-func valid(p []byte) string {
-	return strings.ToValidUTF8(string(p), string(utf8.RuneError))
 }
 
 // Size implements exchange.Exchange.

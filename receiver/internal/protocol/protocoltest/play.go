@@ -127,9 +127,9 @@ func (r *result) Flush()                   {}
 func (r *result) Emit(x exchange.Exchange) {
 	const most = 256 // bytes of names that are constant, and of numbers
 	c := x.Base()
-	rec := record{Core: *c, name: x.SpanName(), summary: string(x.Summary(nil)), attributes: make(map[string]string)}
+	rec := record{Core: *c, name: x.SpanName(new(exchange.Strings)), summary: string(x.Summary(nil)), attributes: make(map[string]string)}
 	m := pcommon.NewMap()
-	x.Attributes(m)
+	x.Attributes(m, new(exchange.Strings))
 	size := 0
 	for k, v := range m.All() {
 		if _, twice := rec.attributes[k]; twice {
