@@ -19,7 +19,16 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "become the reaper of orphans:", err)
 		os.Exit(1)
 	}
+	var err error
+	if guard, err = newWarden(); err != nil {
+		fmt.Fprintln(os.Stderr, "start the warden:", err)
+		os.Exit(1)
+	}
 	status := m.Run()
+	if err := guard.dismiss(); err != nil {
+		fmt.Fprintln(os.Stderr, "the warden:", err)
+		status = 1
+	}
 	if err := goleak.Find(); err != nil {
 		fmt.Fprintln(os.Stderr, "leaked goroutines:", err)
 		status = 1

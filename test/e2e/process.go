@@ -54,6 +54,7 @@ func start(t testing.TB, cmd *exec.Cmd) *process {
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("start %s: %v", p.name, err)
 	}
+	guard.watch(t, p.pid())
 	go func() {
 		_ = cmd.Wait() // ProcessState says it all
 		close(p.done)
@@ -82,6 +83,7 @@ func (p *process) stop(t testing.TB) {
 			_ = p.cmd.Process.Signal(syscall.SIGKILL)
 			<-p.done
 		}
+		defer guard.leave(t, p.pid())
 		// Workers may need a moment after their master.
 		deadline := time.Now().Add(patience)
 		for syscall.Kill(-p.pid(), 0) == nil {
@@ -172,6 +174,14 @@ func (p *process) written(t testing.TB) string {
 		return err.Error()
 	}
 	return string(written)
+}
+
+// hasWorker returns nil if the process has children.
+func (p *process) hasWorker() error {
+	if len(children(p.pid())) == 0 {
+		return fmt.Errorf("%d has no children", p.pid())
+	}
+	return nil
 }
 
 // family returns the process and its children.

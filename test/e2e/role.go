@@ -41,6 +41,8 @@ func play() (played bool) {
 	switch role := os.Getenv(roleVariable); role {
 	case "":
 		return false
+	case "warden":
+		err = keepWatch(os.Args[1:])
 	case "server":
 		err = serve(os.Args[1:])
 	case "visitor":
