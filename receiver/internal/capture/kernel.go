@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/perisco-io/perisco/bpf"
+	"github.com/perisco-io/perisco/receiver/internal/stream"
 )
 
 // kernel is the Source of everything that this machine's processes send and
@@ -211,6 +212,12 @@ func (k *kernel) Losses(yield func(reason string, events uint64)) {
 }
 
 func (k *kernel) Backend() (name string, refused Refusals) { return k.backend, k.refused }
+
+func (k *kernel) Now() stream.Time {
+	var boot unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot) // it is always there
+	return stream.Time(boot.Nano())
+}
 
 func (k *kernel) Epoch() int64 {
 	var real, boot unix.Timespec

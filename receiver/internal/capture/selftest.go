@@ -42,7 +42,7 @@ type sighting struct {
 // process in the first pid namespace, which nothing else tells a process that
 // runs in another. What it reads of others is kept for Next.
 func (k *kernel) selfTest() (self uint32, err error) {
-	from := k.now()
+	from := k.Now()
 	want, err := talk(k.exempt)
 	if err != nil {
 		return 0, fmt.Errorf("talk over loopback: %w", err)
@@ -84,7 +84,7 @@ func (k *kernel) selfTest() (self uint32, err error) {
 		if err := want[i].compare(&e); err != nil {
 			return 0, fmt.Errorf("%s: %w", want[i].of, err)
 		}
-		if e.Time < from || e.Time > k.now() {
+		if e.Time < from || e.Time > k.Now() {
 			return 0, fmt.Errorf("%s: at %d ns since boot, not after %d", want[i].of, e.Time, from)
 		}
 		if e.Kind == Data {
@@ -96,11 +96,6 @@ func (k *kernel) selfTest() (self uint32, err error) {
 		want = append(want[:i], want[i+1:]...)
 	}
 	return self, nil
-}
-
-// now is the time on the clock of events.
-func (k *kernel) now() stream.Time {
-	return stream.Time(time.Now().UnixNano() - k.Epoch())
 }
 
 // exempt takes the connections of a port from the filters. 0: of none.

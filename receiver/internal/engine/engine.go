@@ -121,9 +121,8 @@ func (e *Engine) Run() error {
 			}
 			e.handle(&ev)
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			now := time.Now()
-			e.onTick(stream.Time(now.UnixNano() - e.epoch))
-			e.Source.SetDeadline(now.Add(flushEvery))
+			e.onTick(e.Source.Now())
+			e.Source.SetDeadline(time.Now().Add(flushEvery))
 		case errors.Is(err, io.EOF), errors.Is(err, os.ErrClosed):
 			return nil
 		default:

@@ -32,6 +32,8 @@ type script struct {
 	asked  []string
 	atEnd  func()
 	epoch  func() int64 // nil: 0
+	pause  stream.Time  // for so long nothing happens before the last event
+	now    stream.Time
 }
 
 var _ capture.Source = (*script)(nil)
@@ -42,6 +44,10 @@ func (s *script) Next(e *capture.Event) error {
 			s.atEnd()
 		}
 		return io.EOF
+	}
+	if at := s.events[s.next].Time; s.now < at-ms && s.pause > 0 && s.next == len(s.events)-1 {
+		s.now = max(s.now, at-s.pause) + 50*ms
+		return os.ErrDeadlineExceeded
 	}
 	*e = s.events[s.next]
 	// The data is valid until the next call, and not a moment longer.
@@ -57,6 +63,7 @@ func (s *script) Losses(func(string, uint64)) {}
 func (s *script) Close() error                { return nil }
 func (s *script) Ignore(id capture.FlowID)    { s.ask("ignore %d", id) }
 func (s *script) Whole(id capture.FlowID)     { s.ask("whole %d", id) }
+func (s *script) Now() stream.Time            { return s.now }
 func (s *script) Epoch() int64 {
 	if s.epoch == nil {
 		return 0
@@ -514,6 +521,29 @@ func TestTheClockOfTheMachineMayBeSet(t *testing.T) {
 	}
 	if len(out.epochs) < 3 {
 		t.Errorf("%d ticks", len(out.epochs))
+	}
+}
+
+// As where the time comes over the network after a machine has started.
+func TestSettingTheClockMakesNothingOlder(t *testing.T) {
+	for _, c := range []struct {
+		pause stream.Time
+		want  string
+	}{
+		{30_000 * ms, "server a answered"},
+		{90_000 * ms, "server a expired"}, // it still does
+	} {
+		s := new(script)
+		f := s.flow(1, stream.Server).open().client("?a\n")
+		f.at += c.pause
+		f.server("!0\n")
+		s.pause = c.pause
+		const year = 365 * 24 * int64(time.Hour)
+		s.epoch = func() int64 { return int64(s.now/(1000*ms)%3) * year }
+		out, e := run(t, s)
+		if !slices.Equal(out.exchanges, []string{c.want}) || losses(e) != "" {
+			t.Errorf("exchanges %q after %v, losses %s, want %q", out.exchanges, time.Duration(c.pause), losses(e), c.want)
+		}
 	}
 }
 

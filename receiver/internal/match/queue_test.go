@@ -334,6 +334,7 @@ func (*script) Skip(capture.FlowID, bool, uint32) {}
 func (*script) Whole(capture.FlowID)              {}
 func (*script) Ignore(capture.FlowID)             {}
 func (*script) Losses(func(string, uint64))       {}
+func (*script) Now() stream.Time                  { return 0 }
 func (*script) Epoch() int64                      { return 0 }
 func (*script) Close() error                      { return nil }
 

@@ -190,6 +190,9 @@ func (s *Source) Ignore(id capture.FlowID) { s.table.ignore(id) }
 // Losses reports what the file lacks, and what could not be read of it.
 func (s *Source) Losses(yield func(reason string, events uint64)) { s.losses.report(yield) }
 
+// Now is only asked for by who waits, which Next never lets anybody do.
+func (s *Source) Now() stream.Time { return stream.Time(time.Now().UnixNano() - s.Epoch()) }
+
 // Epoch is 0 if the times are kept.
 func (s *Source) Epoch() int64 { return s.epoch.Load() }
 
