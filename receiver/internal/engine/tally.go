@@ -39,7 +39,7 @@ func (e *Engine) turn(f *flow, ev *capture.Event) {
 		return
 	}
 	continues := f.dialogue != nil && f.dialogue.Continues()
-	f.missed = f.missed || missing > 0 && len(f.halves[stream.Client].buf.Bytes()) > 0
+	f.missed = f.missed || missing > 0
 	e.settle(f)
 	passed := client
 	if asks {

@@ -27,9 +27,9 @@ func FuzzConversation(f *testing.F) {
 
 func TestRequestsThatAreLostAreCounted(t *testing.T) {
 	protocoltest.Dialogues(t, New(DefaultOptions()), "mysql",
-		"cli-compressed", "cli-tls", "connector-batch", "connector-pipelined", "go-left", "go-prepared", "go-tls",
+		"cli-compressed", "cli-tls", "connector-pipelined", "go-left", "go-tls",
 		"go-zlib", "mysql2-user", "mysql9-connector-batch", "mysql9-go-interpolated", "mysql9-go-prepared",
-		"mysql9-go-zlib", "mysql9-mysql2-large", "mysql9-mysql2-prepared", "mysql9-mysql2-text", "mysql9-mysql2-user",
+		"mysql9-go-zlib", "mysql9-mysql2-large", "mysql9-mysql2-text", "mysql9-mysql2-user",
 		"mysql9-mysqli-commands", "mysql9-mysqli-cursor", "mysql9-mysqli-file", "mysql9-mysqli-procedures",
 		"mysqli-commands", "mysqli-compressed", "mysqli-file", "pymysql-odd", "raw-new", "raw-old")
 }
