@@ -14,14 +14,15 @@ func (d *database) account(more ...string) []string {
 	return append([]string{"--no-defaults", "--host=127.0.0.1", "--port=" + strconv.Itoa(d.port), "--user=shop", "--password=" + d.password, "--skip-ssl"}, more...)
 }
 
-// slap has some clients send statements in turn, each so many.
-func slap(t testing.TB, d *database, clients, each int, statements ...string) {
+// slap has some clients send statements in turn, each so many, and returns its PID.
+func slap(t testing.TB, d *database, clients, each int, statements ...string) (pid int) {
 	t.Helper()
-	out, err := exec.Command(program(t, "mariadb-slap"), d.account("--create-schema=shop", "--no-drop", "--delimiter=;",
-		fmt.Sprint("--concurrency=", clients), fmt.Sprint("--number-of-queries=", clients*each), "--query="+strings.Join(statements, ";"))...).CombinedOutput()
-	if err != nil {
+	cmd := exec.Command(program(t, "mariadb-slap"), d.account("--create-schema=shop", "--no-drop", "--delimiter=;",
+		fmt.Sprint("--concurrency=", clients), fmt.Sprint("--number-of-queries=", clients*each), "--query="+strings.Join(statements, ";"))...)
+	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("mariadb-slap: %v: %s", err, out)
 	}
+	return cmd.Process.Pid
 }
 
 var (
