@@ -27,6 +27,7 @@ type setup struct {
 	Discard  bool   // write no files: what comes out is not looked at
 	Limit    int    // MiB that memory_limiter leaves the collector; 0: there is none
 	User     uint32 // who runs it; 0: the user of the test
+	LogLevel string // empty: info
 }
 
 var collectorConfig = template.Must(template.New("").Parse(`
@@ -53,6 +54,7 @@ extensions:
 service:
   extensions: [health_check]
   telemetry:
+    logs: {level: {{or .LogLevel "info"}}}
     metrics:
       level: detailed
       readers:

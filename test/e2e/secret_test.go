@@ -39,7 +39,8 @@ func (v *vault) search(t *testing.T, where, text string) {
 // looks for it in everything that the collector writes and serves by default.
 func TestNoSecretLeaves(t *testing.T) {
 	var v vault
-	collector := startCollector(t, setup{})
+	db, gate := startMariaDB(t), openGate(t)
+	collector := startCollector(t, setup{LogLevel: "debug"})
 	site := startGo(t, "127.0.0.1", freePort(t))
 	shop, shopper := startGoShop(t), startGoShopper(t)
 
@@ -63,6 +64,8 @@ func TestNoSecretLeaves(t *testing.T) {
 	shopper.run(t, list{Address: shop.address(), Hands: 1, Errands: []errand{{Method: "shop.Cart/Add", Metadata: map[string]string{
 		"authorization": "Bearer " + v.secret("gRPC-bearer"), "x-api-key": v.secret("gRPC-key"), "x-anything": v.secret("gRPC-metadata"),
 	}}}})
+	commands := confide(t, db, &v)
+	gate.enter(t, v.secret("clear-text-password"), v.secret("connection-attribute"))
 	collector.settle(t)
 	served := map[string]string{"the metrics": "http://" + collector.metrics + "/metrics", "the health check": "http://" + collector.health}
 	for what, url := range served {
@@ -79,6 +82,12 @@ func TestNoSecretLeaves(t *testing.T) {
 	}
 	if n := len(collector.served(shop.port)); n != 1 {
 		t.Errorf("%d calls were seen, want 1", n)
+	}
+	if n := len(collector.served(db.port)); n < commands {
+		t.Errorf("%d commands were seen, want %d or more", n, commands)
+	}
+	if n := len(collector.served(gate.port)); n != 1 {
+		t.Errorf("%d refused connections were seen, want 1", n)
 	}
 	for what, path := range map[string]string{
 		"the spans": collector.traces.path, "the log records": collector.logs.path, "what the collector wrote": collector.output,
