@@ -2,6 +2,9 @@ package e2e
 
 import (
 	"fmt"
+	"maps"
+	"os"
+	"os/exec"
 	"slices"
 	"syscall"
 	"testing"
@@ -176,4 +179,68 @@ func TestWhatMemoryLimiterRefusesIsCounted(t *testing.T) {
 		t.Errorf("%v spans were accepted: that tests nothing", n)
 	}
 	collector.stop(t)
+}
+
+func TestAForkStormDisturbsNobody(t *testing.T) {
+	const storm = "for ((i = 0; i < 3000; i++)); do (exec true) & (:) & wait; done"
+	needCapture(t)
+	nginx, load := startNginx(t, nginxSetup{Sendfile: true}, 0), startLoad(t, 8)
+	collector := startCollector(t, setup{})
+	since := time.Now()
+	steady(t, load, nginx.url(), "forks", 2*time.Second)
+	forks := start(t, exec.Command(program(t, "bash"), "-c", storm))
+	outcomes := load.report(t)
+	forks.signal(t, syscall.SIGTERM)
+	collector.settle(t)
+	lost := collector.full(t, collector.before)
+	collector.end(t)
+	collector.checkResumed(t, nginx.port, outcomes, since, lost)
+}
+
+func TestAPIDThatIsUsedAgainIsAnotherProcess(t *testing.T) {
+	const (
+		latest = "/proc/sys/kernel/ns_last_pid" // the next is the first behind it that is free
+		tries  = 100                            // others fork, too
+	)
+	needCapture(t)
+	if _, err := os.Stat(latest); err != nil {
+		t.Skip("needs a kernel with CONFIG_CHECKPOINT_RESTORE: ", err)
+	}
+	site := startGo(t, "127.0.0.1", freePort(t))
+	collector := startCollector(t, setup{})
+	pid, _ := curl(t, site.url()+"/answer/200/0/first")
+	collector.await(t, "span of the first", func() error {
+		collector.traces.read(t)
+		if n := len(collector.asked(site.port)); n != 1 {
+			return fmt.Errorf("%d spans", n)
+		}
+		return nil
+	})
+	said := fmt.Sprintf(`exec 3<>/dev/tcp/127.0.0.1/%d; printf "GET /answer/200/0/$$ HTTP/1.1\r\nHost: a\r\n\r\n" >&3; read -r answer <&3`, site.port)
+	again := 0
+	for range tries {
+		if err := os.WriteFile(latest, fmt.Append(nil, pid-1), 0); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(program(t, "bash"), "-c", said)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("bash: %v: %s", err, out)
+		}
+		if again = cmd.Process.Pid; again == pid {
+			break
+		}
+	}
+	if again != pid {
+		t.Fatalf("the PID %d was not given again", pid)
+	}
+	collector.finish(t)
+
+	programs := make(map[string]string)
+	for _, s := range spans(collector.traces.items).of(pid) {
+		programs[s.uri()] = text(s.resource, "process.executable.name")
+	}
+	want := map[string]string{"/answer/200/0/first": "curl", fmt.Sprint("/answer/200/0/", pid): "bash"}
+	if !maps.Equal(programs, want) {
+		t.Errorf("spans of the PID %d: %v, want %v", pid, programs, want)
+	}
 }
