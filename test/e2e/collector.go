@@ -28,6 +28,7 @@ type setup struct {
 	Limit    int    // MiB that memory_limiter leaves the collector; 0: there is none
 	User     uint32 // who runs it; 0: the user of the test
 	LogLevel string // empty: info
+	Cores    string // that it may run on, as taskset has it; empty: all
 }
 
 var collectorConfig = template.Must(template.New("").Parse(`
@@ -139,6 +140,9 @@ func launchCollector(t testing.TB, s setup) *collector {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(s.Binary, "--config", config.Name())
+	if s.Cores != "" {
+		cmd = exec.Command(program(t, "taskset"), append([]string{"--cpu-list", s.Cores}, cmd.Args...)...)
+	}
 	if s.User != 0 {
 		if err := os.Chown(dir, int(s.User), int(s.User)); err != nil {
 			t.Fatal(err)

@@ -31,6 +31,7 @@ var packages = map[string]string{
 	"node":               "nodejs",
 	"php":                "php-cli",
 	"python3":            "python3",
+	"taskset":            "util-linux",
 	"wrk":                "wrk",
 }
 
