@@ -123,6 +123,7 @@ func TestWhatIsOpenWhenTheCollectorIsStoppedIsTold(t *testing.T) {
 }
 
 func TestACollectorThatStoodStillCountsWhatItMissedAndGoesOn(t *testing.T) {
+	t.Parallel() // with another that waits
 	const stall = 5 * time.Second
 	needCapture(t)
 	nginx, load := startNginx(t, nginxSetup{}, 0), startLoad(t, 8)
@@ -162,11 +163,11 @@ func TestABackendThatIsGoneHarmsNoOther(t *testing.T) {
 }
 
 func TestWhatMemoryLimiterRefusesIsCounted(t *testing.T) {
-	const retries = 10 * time.Second
+	t.Parallel() // with another that waits
 	needCapture(t)
 	nginx, load := startNginx(t, nginxSetup{Sendfile: true}, 0), startLoad(t, 8)
 	collector := startCollector(t, setup{Discard: true, Limit: 8}) // less than it has at all times
-	steady(t, load, nginx.url(), "refused", retries)
+	steady(t, load, nginx.url(), "refused", time.Second)
 	load.report(t)
 	collector.await(t, "items that are counted as refused", func() error {
 		if counted(collector.scrape(t), "receiver_perisco_dropped_items", `reason="refused"`) == 0 {

@@ -32,35 +32,48 @@ func checkBoth(t *testing.T, c *collector, s *site, version string, want []excha
 var roomy = setup{Options: "{capture: {ring_buffer_size: 67108864}}"}
 
 func TestManyStreamsOverManyConnections(t *testing.T) {
-	for _, r := range []struct{ page, requests, connections, streams int }{
-		{13, 2400, 1, 1},
-		{13, 2400, 1, 2},
-		{13, 2400, 1, 10},
-		{13, 2400, 1, 100},
-		{13, 2400, 8, 1},
-		{13, 2400, 8, 2},
-		{13, 2400, 8, 10},
-		{13, 2400, 8, 100},
-		{2000, 2400, 1, 100},
-		{2000, 2400, 8, 100},
-		{200_000, 240, 1, 100},
-		{200_000, 240, 8, 100},
-	} {
-		t.Run(fmt.Sprintf("%d connections of %d streams, answers of %d bytes", r.connections, r.streams, r.page), func(t *testing.T) {
-			collector, nghttpd := startCollector(t, roomy), startNghttpd(t, r.page)
-			uris, once := pagesOf("n", r.requests/r.connections)
-			began := time.Now()
-			pid := h2load(t, nghttpd, r.connections, r.streams, uris)
-			ended := time.Now()
-			collector.settle(t)
-			collector.checkLossless(t)
-			collector.end(t)
+	collector := startCollector(t, roomy)
+	type run struct {
+		page, requests, connections, streams int
 
-			checkBoth(t, collector, nghttpd, "2", slices.Repeat(once, r.connections))
-			checkResource(t, collector.served(nghttpd.port), []int{nghttpd.pid()}, executable(t, nghttpd.pid()), "nghttpd")
-			checkResource(t, collector.asked(nghttpd.port), []int{pid}, program(t, "h2load"), "h2load")
-			checkTimes(t, collector.asked(nghttpd.port), nil, began, ended)
-			t.Logf("%d requests in %s", r.requests, ended.Sub(began).Round(time.Millisecond))
+		*site
+		server, client string // executables
+		pid            int    // of the client
+		once           []exchange
+		began, ended   time.Time
+	}
+	runs := []*run{
+		{page: 13, requests: 2400, connections: 1, streams: 1},
+		{page: 13, requests: 2400, connections: 1, streams: 2},
+		{page: 13, requests: 2400, connections: 1, streams: 10},
+		{page: 13, requests: 2400, connections: 1, streams: 100},
+		{page: 13, requests: 2400, connections: 8, streams: 1},
+		{page: 13, requests: 2400, connections: 8, streams: 2},
+		{page: 13, requests: 2400, connections: 8, streams: 10},
+		{page: 13, requests: 2400, connections: 8, streams: 100},
+		{page: 2000, requests: 2400, connections: 1, streams: 100},
+		{page: 2000, requests: 2400, connections: 8, streams: 100},
+		{page: 200_000, requests: 240, connections: 1, streams: 100},
+		{page: 200_000, requests: 240, connections: 8, streams: 100},
+	}
+	for _, r := range runs {
+		r.site = startNghttpd(t, r.page)
+		r.server, r.client = executable(t, r.site.pid()), program(t, "h2load")
+		var uris []string
+		uris, r.once = pagesOf("n", r.requests/r.connections)
+		r.began = time.Now()
+		r.pid = h2load(t, r.site, r.connections, r.streams, uris)
+		r.ended = time.Now()
+		collector.settle(t)
+	}
+	collector.checkLossless(t)
+	collector.end(t)
+	for _, r := range runs {
+		t.Run(fmt.Sprintf("%d connections of %d streams, answers of %d bytes", r.connections, r.streams, r.page), func(t *testing.T) {
+			checkBoth(t, collector, r.site, "2", slices.Repeat(r.once, r.connections))
+			checkResource(t, collector.served(r.port), []int{r.site.pid()}, r.server, "nghttpd")
+			checkResource(t, collector.asked(r.port), []int{r.pid}, r.client, "h2load")
+			checkTimes(t, collector.asked(r.port), nil, r.began, r.ended)
 		})
 	}
 }
