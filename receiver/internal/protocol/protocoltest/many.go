@@ -55,6 +55,8 @@ func (a *Attack) besiege(t *testing.T, p protocol.Protocol) {
 // A siege is a source that plays the same writes on many connections, one after
 // the other.
 type siege struct {
+	Recorded
+
 	writes []step
 	flows  capture.FlowID
 	flow   capture.FlowID
@@ -94,11 +96,3 @@ func (s *siege) Next(e *capture.Event) error {
 	s.at++
 	return nil
 }
-
-func (*siege) SetDeadline(time.Time)             {}
-func (*siege) Skip(capture.FlowID, bool, uint32) {}
-func (*siege) Whole(capture.FlowID)              {}
-func (*siege) Ignore(capture.FlowID)             {}
-func (*siege) Losses(func(string, uint64))       {}
-func (*siege) Epoch() int64                      { return 0 }
-func (*siege) Close() error                      { return nil }
