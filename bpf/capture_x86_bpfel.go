@@ -129,6 +129,7 @@ const (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	CaptureMapAlarms               = "alarms"
 	CaptureMapCalls                = "calls"
 	CaptureMapConnections          = "connections"
 	CaptureMapConnectionsByAddress = "connections_by_address"
@@ -162,7 +163,6 @@ const (
 	CaptureVarRecvmsgArgs          = "recvmsg_args"
 	CaptureVarSelfTestPort         = "self_test_port"
 	CaptureVarTyped                = "typed"
-	CaptureVarWakeupBytes          = "wakeup_bytes"
 )
 
 // LoadCapture returns the embedded CollectionSpec for Capture.
@@ -227,6 +227,7 @@ type CaptureProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type CaptureMapSpecs struct {
+	Alarms               *ebpf.MapSpec `ebpf:"alarms"`
 	Calls                *ebpf.MapSpec `ebpf:"calls"`
 	Connections          *ebpf.MapSpec `ebpf:"connections"`
 	ConnectionsByAddress *ebpf.MapSpec `ebpf:"connections_by_address"`
@@ -252,7 +253,6 @@ type CaptureVariableSpecs struct {
 	RecvmsgArgs     *ebpf.VariableSpec `ebpf:"recvmsg_args"`
 	SelfTestPort    *ebpf.VariableSpec `ebpf:"self_test_port"`
 	Typed           *ebpf.VariableSpec `ebpf:"typed"`
-	WakeupBytes     *ebpf.VariableSpec `ebpf:"wakeup_bytes"`
 }
 
 // CaptureObjects contains all objects after they have been loaded into the kernel.
@@ -275,6 +275,7 @@ func (o *CaptureObjects) Close() error {
 //
 // It can be passed to LoadCaptureObjects or ebpf.CollectionSpec.LoadAndAssign.
 type CaptureMaps struct {
+	Alarms               *ebpf.Map `ebpf:"alarms"`
 	Calls                *ebpf.Map `ebpf:"calls"`
 	Connections          *ebpf.Map `ebpf:"connections"`
 	ConnectionsByAddress *ebpf.Map `ebpf:"connections_by_address"`
@@ -291,6 +292,7 @@ type CaptureMaps struct {
 
 func (m *CaptureMaps) Close() error {
 	return _CaptureClose(
+		m.Alarms,
 		m.Calls,
 		m.Connections,
 		m.ConnectionsByAddress,
@@ -317,7 +319,6 @@ type CaptureVariables struct {
 	RecvmsgArgs     *ebpf.Variable `ebpf:"recvmsg_args"`
 	SelfTestPort    *ebpf.Variable `ebpf:"self_test_port"`
 	Typed           *ebpf.Variable `ebpf:"typed"`
-	WakeupBytes     *ebpf.Variable `ebpf:"wakeup_bytes"`
 }
 
 // CapturePrograms contains all programs after they have been loaded into the kernel.

@@ -24,13 +24,6 @@ volatile const u32 max_payload_bytes = PAYLOAD_BYTES;
 #define OPENINGS 4
 volatile const u64 openings[OPENINGS];
 
-// Unread bytes, a power of two, with every multiple of which the reader is
-// woken; until then it comes by its own deadline. 64 KiB is some 100 requests
-// of 500 bytes: a wake-up for each event tripled the cost of capture, one for
-// so many is lost in it. And it is 1/128 of the default ring, which leaves the
-// reader the time to come.
-volatile const u32 wakeup_bytes = 64 << 10;
-
 // Process whose data is not reported: user space itself, once it has learned
 // its number in the first pid namespace. 0: none.
 volatile u32 exclude_tgid = 0;

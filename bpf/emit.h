@@ -4,13 +4,19 @@
 // calls begin_data; if that wants the payload, finds it; then end_data.
 #pragma once
 
-// The reader is woken by the event with which another wakeup_bytes wait for it,
-// not by all that follow until it runs: a wake-up costs as much as an event.
+// The reader, if it sleeps, is woken by the event with which as many bytes wait as
+// it asked for: a wake-up costs as much as ten events. wake: in any case.
 static __always_inline bool output(struct event *e, u64 size, bool wake)
 {
-	u64 waiting = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
-	if ((waiting ^ (waiting + size)) & -(u64)wakeup_bytes)
+	u32 key = 0;
+	volatile u64 *alarm = bpf_map_lookup_elem(&alarms, &key);
+	u64 at = alarm ? *alarm : 0;
+	if (size > max_payload_bytes) // it may not want what follows
+		at /= 4;
+	if (at && bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) + size >= at) {
+		*alarm = 0;
 		wake = true;
+	}
 	return !bpf_ringbuf_output(&events, e, size, wake ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 }
 

@@ -48,6 +48,17 @@ struct {
 	__uint(max_entries, 8 << 20);
 } events SEC(".maps");
 
+// 0 -> how many bytes must wait in the ring for the reader to be woken; 0: it is
+// awake. Written by user space through its mapping before it sleeps, and here
+// when it is woken.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u64);
+} alarms SEC(".maps");
+
 // program (enum slot) -> its scratch. One for each program, because one can
 // interrupt another; the same never does on one CPU (bpf_prog.active).
 enum slot { SLOT_SEND, SLOT_RECV, SLOTS };

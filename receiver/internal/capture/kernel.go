@@ -106,7 +106,7 @@ func open(o Options, b backend, types types) (_ *kernel, err error) {
 	if k.policies, err = mapPolicies(k.programs.Maps[bpf.CaptureMapPolicies]); err != nil {
 		return nil, err
 	}
-	if k.ring, err = openRing(k.programs.Maps[bpf.CaptureMapEvents]); err != nil {
+	if k.ring, err = openRing(k.programs.Maps[bpf.CaptureMapEvents], k.programs.Maps[bpf.CaptureMapAlarms]); err != nil {
 		return nil, fmt.Errorf("open ring: %w", err)
 	}
 	// A connection opened before the first of these is old, and its listener
@@ -138,10 +138,6 @@ func configure(spec *ebpf.CollectionSpec, o Options) error {
 	if err := o.settle(int(maxPayload)); err != nil {
 		return err
 	}
-	var wakeup uint32
-	if err := spec.Variables[bpf.CaptureVarWakeupBytes].Get(&wakeup); err != nil {
-		return err
-	}
 	openings, err := o.openings()
 	if err != nil {
 		return err
@@ -150,8 +146,6 @@ func configure(spec *ebpf.CollectionSpec, o Options) error {
 	return errors.Join(
 		spec.Variables[bpf.CaptureVarOpenings].Set(openings),
 		spec.Variables[bpf.CaptureVarMaxPayloadBytes].Set(uint32(o.MaxPayloadBytes)),
-		// A ring must not fill up before its reader is woken.
-		spec.Variables[bpf.CaptureVarWakeupBytes].Set(min(wakeup, uint32(o.RingBytes/4))),
 		o.Filter.configure(spec),
 	)
 }

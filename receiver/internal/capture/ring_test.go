@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -57,6 +58,52 @@ func TestWhatTheRingCannotHoldIsCountedAndAHole(t *testing.T) {
 		if total != 100_001 || gaps != 1 || events < 2 {
 			t.Errorf("%s: %d bytes in %d events and %d gaps, want 100001 and 1 gap", side, total, events, gaps)
 		}
+	}
+}
+
+var late = register("a byte, and later more than the reader waits for", script{do: func(c, s *end) {
+	c.write(1)
+	s.read(1)
+	pause()
+	for range 1000 {
+		c.write(100)
+		s.read(100)
+	}
+	c.close()
+	s.close()
+}})
+
+// Nothing but the alarm ends its wait.
+func TestAReaderThatSleepsIsWokenByTheBytesThatWait(t *testing.T) {
+	src := openKernel(t, Options{RingBytes: leastRingBytes}, best())
+	p := cast(t, late)
+	p.play()
+	p.see(src, func(w *watch) bool { return strings.Contains(w.of(stream.Server), "got 1") }) // the process is new no more
+	src.SetDeadline(time.Time{})
+	alarm := src.(*kernel).ring.alarm
+	asked := make(chan uint64, 1) // by the reader, when it was awake again
+	go func() {
+		for {
+			var e Event
+			if err := src.Next(&e); err != nil || e.Len == 100 && p.w.end(&e) != "" {
+				asked <- atomic.LoadUint64(alarm)
+				return
+			}
+		}
+	}()
+	for end := time.Now().Add(patience); atomic.LoadUint64(alarm) == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the reader does not sleep")
+		}
+	}
+	p.play()
+	select {
+	case bytes := <-asked:
+		if bytes != 0 {
+			t.Errorf("asks to be woken by %d bytes while it is awake", bytes)
+		}
+	case <-time.After(patience):
+		t.Error("was not woken")
 	}
 }
 
