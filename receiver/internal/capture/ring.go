@@ -34,6 +34,9 @@ const (
 	// a third of it where the processor is virtual.
 	wakeBytes = 256 << 10
 	wakePart  = 4 // of a small ring, one part of so many: it must not fill up before
+	// A reader that waits for longer than this expects nothing: the first event
+	// wakes it.
+	batchTime = 50 * time.Millisecond
 
 	// Of the ring, one part of so many is what the reader has read and not yet
 	// given back.
@@ -180,15 +183,18 @@ func (r *ring) record(at, size uint64) []byte {
 // wait returns when a program woke the reader, when the ring was closed or,
 // which makes it late, when the deadline has passed.
 func (r *ring) wait() (late bool, err error) {
-	timeout := -1 // ms
+	timeout, wake := -1, min(wakeBytes, uint64(len(r.data)/wakePart)) // ms, bytes
 	if !r.deadline.IsZero() {
 		left := time.Until(r.deadline)
 		if left <= 0 {
 			return true, nil
 		}
 		timeout = int((left + time.Millisecond - 1) / time.Millisecond)
+		if left > batchTime {
+			wake = 1
+		}
 	}
-	atomic.StoreUint64(r.alarm, min(wakeBytes, uint64(len(r.data)/wakePart)))
+	atomic.StoreUint64(r.alarm, wake)
 	defer atomic.StoreUint64(r.alarm, 0)
 	if atomic.LoadUint64(r.producer) != r.taken { // written while nobody was to be woken
 		return false, nil

@@ -61,10 +61,12 @@ func TestWhatTheRingCannotHoldIsCountedAndAHole(t *testing.T) {
 	}
 }
 
-var late = register("a byte, and later more than the reader waits for", script{do: func(c, s *end) {
-	c.write(1)
-	s.read(1)
-	pause()
+var late = register("a byte, another, and later many", script{do: func(c, s *end) {
+	for range 2 {
+		c.write(1)
+		s.read(1)
+		pause()
+	}
 	for range 1000 {
 		c.write(100)
 		s.read(100)
@@ -73,37 +75,46 @@ var late = register("a byte, and later more than the reader waits for", script{d
 	s.close()
 }})
 
-// Nothing but the alarm ends its wait.
-func TestAReaderThatSleepsIsWokenByTheBytesThatWait(t *testing.T) {
+// Nothing but the alarm ends its waits.
+func TestAReaderThatSleepsIsWoken(t *testing.T) {
 	src := openKernel(t, Options{RingBytes: leastRingBytes}, best())
+	alarm := src.(*kernel).ring.alarm
 	p := cast(t, late)
 	p.play()
 	p.see(src, func(w *watch) bool { return strings.Contains(w.of(stream.Server), "got 1") }) // the process is new no more
-	src.SetDeadline(time.Time{})
-	alarm := src.(*kernel).ring.alarm
-	asked := make(chan uint64, 1) // by the reader, when it was awake again
-	go func() {
-		for {
-			var e Event
-			if err := src.Next(&e); err != nil || e.Len == 100 && p.w.end(&e) != "" {
-				asked <- atomic.LoadUint64(alarm)
-				return
+	for _, tt := range []struct {
+		by       string
+		deadline time.Time
+		len      uint32
+	}{
+		{"the first event of a silence", time.Now().Add(time.Hour), 1},
+		{"the bytes that wait", time.Time{}, 100},
+	} {
+		src.SetDeadline(tt.deadline)
+		asked := make(chan uint64, 1) // by the reader, when it was awake again
+		go func() {
+			for {
+				var e Event
+				if err := src.Next(&e); err != nil || e.Len == tt.len && p.w.end(&e) != "" {
+					asked <- atomic.LoadUint64(alarm)
+					return
+				}
+			}
+		}()
+		for end := time.Now().Add(patience); atomic.LoadUint64(alarm) == 0; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal("the reader does not sleep")
 			}
 		}
-	}()
-	for end := time.Now().Add(patience); atomic.LoadUint64(alarm) == 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("the reader does not sleep")
+		p.play()
+		select {
+		case bytes := <-asked:
+			if bytes != 0 {
+				t.Errorf("asks to be woken by %d bytes while it is awake", bytes)
+			}
+		case <-time.After(patience):
+			t.Fatal("was not woken by", tt.by)
 		}
-	}
-	p.play()
-	select {
-	case bytes := <-asked:
-		if bytes != 0 {
-			t.Errorf("asks to be woken by %d bytes while it is awake", bytes)
-		}
-	case <-time.After(patience):
-		t.Error("was not woken")
 	}
 }
 

@@ -81,7 +81,9 @@ type Source interface {
 	// deadline has passed and nothing is left to read, io.EOF at the end of a
 	// source that has one, and os.ErrClosed once closed.
 	Next(e *Event) error
-	// SetDeadline bounds the waiting of Next. The zero time lifts it.
+	// SetDeadline bounds the waiting of Next. The zero time lifts it. Until then
+	// events may be kept back, to be handed out many at once; but if it is more
+	// than 50 ms ahead Next returns with the first.
 	SetDeadline(t time.Time)
 	// Skip asks not to copy the bytes of one direction of a flow (out: those
 	// that the observed end sends) before sequence number until, which is less

@@ -504,6 +504,45 @@ func TestMessagesThatNeverEndAreNotWaitedForWithoutEnd(t *testing.T) {
 	}
 }
 
+// lull is a source in which nothing happens for some deadlines, then something,
+// and then nothing again.
+type lull struct {
+	script
+	waits []time.Duration
+	left  int
+}
+
+func (l *lull) SetDeadline(at time.Time) { l.waits = append(l.waits, time.Until(at)) }
+
+func (l *lull) Next(e *capture.Event) error {
+	l.left--
+	if l.left == 1 {
+		*e = capture.Event{Kind: capture.Opened, Flow: 1}
+		return nil
+	}
+	if l.left < 0 {
+		return io.EOF
+	}
+	return os.ErrDeadlineExceeded
+}
+
+func TestPausesGrowWithASilenceAndEndWithIt(t *testing.T) {
+	const usual, most = 50 * time.Millisecond, time.Second
+	l := &lull{left: 100}
+	e := engine.New(engine.Settings{Source: l, Sink: &sink{}, RequestTimeout: time.Minute, MaxConnections: 10})
+	if err := e.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if longest := slices.Max(l.waits); longest <= usual || longest > most {
+		t.Errorf("waits for %v, want more than %v and at most %v", longest, usual, most)
+	}
+	for _, w := range []time.Duration{l.waits[0], l.waits[len(l.waits)-2]} { // at first, and behind the event
+		if w > usual {
+			t.Errorf("waits for %v, want at most %v", w, usual)
+		}
+	}
+}
+
 func TestTheClockOfTheMachineMayBeSet(t *testing.T) {
 	s := new(script)
 	f := s.flow(1, stream.Server).open()
