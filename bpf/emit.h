@@ -164,12 +164,11 @@ static __always_inline int end_data(enum slot slot, struct scratch *s, struct so
 	if (!s->event.missing)
 		s->event.missing = from->missing;
 	begin_copy(s, from);
-	u32 out = s->event.turns_out, in = s->event.turns_in;
 	emit_records(slot, new_process);
 	bool told = s->event.flags & FLAG_CONTINUED;
-	struct connection *c = told && (out || in) ? find_connection(sk) : NULL;
+	struct connection *c = told ? NULL : find_connection(sk);
 	if (c)
-		turns_told(c, out, in);
+		turns_untold(c, &s->event);
 	return 0;
 }
 
@@ -182,12 +181,11 @@ static __always_inline int emit_state(struct sock *sk, enum kind kind, u8 flags)
 	fill_socket(&e, sk, kind, flags, 0);
 	if (!wanted(sk, &e))
 		return 0;
-	if (output(&e, sizeof(e), false)) {
-		if (c)
-			turns_told(c, e.turns_out, e.turns_in);
+	if (output(&e, sizeof(e), false))
 		return 0;
-	}
 	count(LOSS_RING_FULL_STATE);
+	if (c)
+		turns_untold(c, &e);
 	if (c && c->opened && kind == KIND_CLOSED) // nobody will tell of them
 		count_many(LOSS_RING_FULL_TURN, e.role == ROLE_CLIENT ? c->turns_out : c->turns_in);
 	return 0;

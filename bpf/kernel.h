@@ -176,6 +176,7 @@ struct thread_info {
 struct task_struct {
 	struct thread_info thread_info;
 	struct files_struct *files;
+	s32 tgid; // in the first pid namespace
 	struct task_struct *group_leader;
 	u64 start_boottime; // nanoseconds since boot
 	u64 self_exec_id;   // programs executed, by its ancestors too

@@ -87,7 +87,7 @@ static __always_inline void fill_role(struct event *e, struct sock *sk, const st
 		return;
 	}
 	// By probing: for each pointer read through one that it trusts, the verifier
-	// of 6.3 to 6.18 searches all types of the kernel, 0.5 ms.
+	// of kernels from 6.3 on may search all their types, up to 1 ms.
 	struct listener at = {
 		.netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum),
 		.port = e->local_port,
@@ -111,18 +111,20 @@ static __always_inline void take_turn(struct connection *c, struct event *e)
 		c->turns_in++;
 }
 
-// What does not fit is left for the next event.
-static __always_inline void fill_turns(struct event *e, const struct connection *c)
+// Takes the turns that no event told of. What does not fit is left for the next.
+static __always_inline void fill_turns(struct event *e, struct connection *c)
 {
 	e->turns_out = c->turns_out < 0xffff ? c->turns_out : 0xffff;
 	e->turns_in = c->turns_in < 0xffff ? c->turns_in : 0xffff;
+	c->turns_out -= e->turns_out;
+	c->turns_in -= e->turns_in;
 }
 
-// Notes that an event told of so many turns.
-static __always_inline void turns_told(struct connection *c, u32 out, u32 in)
+// Gives back those of an event that found no room.
+static __always_inline void turns_untold(struct connection *c, const struct event *e)
 {
-	c->turns_out -= c->turns_out < out ? c->turns_out : out;
-	c->turns_in -= c->turns_in < in ? c->turns_in : in;
+	c->turns_out += e->turns_out;
+	c->turns_in += e->turns_in;
 }
 
 // Fills everything but the payload and the process. Every byte of e is set.
