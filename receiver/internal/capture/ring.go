@@ -61,6 +61,7 @@ type ring struct {
 
 	epoll, stop int // descriptors; the second is an eventfd that close writes
 	ready       [2]unix.EpollEvent
+	asleep      bool // the alarm is set
 	deadline    time.Time
 
 	closed atomic.Bool
@@ -119,6 +120,10 @@ func (r *ring) next() ([]byte, error) {
 	for late := false; !r.closed.Load(); {
 		raw, err := r.take()
 		if raw != nil || err != nil {
+			if r.asleep {
+				r.asleep = false
+				atomic.StoreUint64(r.alarm, 0)
+			}
 			r.out = raw != nil
 			return raw, err
 		}
@@ -181,7 +186,9 @@ func (r *ring) record(at, size uint64) []byte {
 }
 
 // wait returns when a program woke the reader, when the ring was closed or,
-// which makes it late, when the deadline has passed.
+// which makes it late, when the deadline has passed. The alarm stays set until
+// there is a record: who looks at it just before it is set can be overlooked in
+// the first wait of a silence, which is short, and in no later one.
 func (r *ring) wait() (late bool, err error) {
 	timeout, wake := -1, min(wakeBytes, uint64(len(r.data)/wakePart)) // ms, bytes
 	if !r.deadline.IsZero() {
@@ -194,8 +201,8 @@ func (r *ring) wait() (late bool, err error) {
 			wake = 1
 		}
 	}
+	r.asleep = true
 	atomic.StoreUint64(r.alarm, wake)
-	defer atomic.StoreUint64(r.alarm, 0)
 	if atomic.LoadUint64(r.producer) != r.taken { // written while nobody was to be woken
 		return false, nil
 	}
