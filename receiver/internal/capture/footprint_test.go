@@ -16,9 +16,9 @@ import (
 )
 
 const (
-	// A quarter of what a verifier looks at (BPF_COMPLEXITY_LIMIT_INSNS): they
+	// A tenth of what a verifier looks at (BPF_COMPLEXITY_LIMIT_INSNS): they
 	// differ, and a program that is refused is found by no test here.
-	maxVerified = 1_000_000 / 4
+	maxVerified = 1_000_000 / 10
 	maxMapBytes = 16 << 20
 )
 

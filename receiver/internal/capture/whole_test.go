@@ -121,6 +121,10 @@ func TestLongReadsAndWritesAreCopiedWholeWhereThatIsWanted(t *testing.T) {
 						t.Logf("%d runs of programs were left out; again", left)
 						continue
 					}
+					if slots := FlowID(len(src.(*kernel).policies.slots)); w.p.client%slots == w.p.server%slots {
+						t.Log("the two ends share a slot, and so one's wish displaced the other's; again")
+						continue
+					}
 					if got := w.data(); got != want {
 						t.Errorf("saw:\n%s\nwant:\n%s", got, want)
 					}
