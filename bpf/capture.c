@@ -12,6 +12,7 @@
 #include "process.h"
 #include "payload.h"
 #include "policy.h"
+#include "framing.h"
 #include "filter.h"
 #include "emit.h"
 #include "state.h"

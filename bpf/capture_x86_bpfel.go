@@ -104,6 +104,20 @@ type CaptureNetwork struct {
 	Addr [16]uint8
 }
 
+type CaptureOpening struct {
+	_            structs.HostLayout
+	First        uint64
+	SkimFrom     uint32
+	Skims        uint32
+	PrefaceBytes uint8
+	HeadBytes    uint8
+	LengthAt     uint8
+	LengthBytes  uint8
+	TypeAt       uint8
+	KeptBytes    uint8
+	Pad          [2]uint8
+}
+
 type CapturePolicy struct {
 	_       structs.HostLayout
 	SkipOut uint64

@@ -20,9 +20,8 @@ volatile const u32 max_payload_bytes = PAYLOAD_BYTES;
 
 // How connections begin that are to be copied whole from the start, as if user
 // space had asked for it: until it has seen them and can, much may have moved.
-// 0: none.
 #define OPENINGS 4
-volatile const u64 openings[OPENINGS];
+volatile const struct opening openings[OPENINGS];
 
 // Process whose data is not reported: user space itself, once it has learned
 // its number in the first pid namespace. 0: none.

@@ -57,50 +57,68 @@ static __always_inline struct scratch *begin_data(enum slot slot, struct sock *s
 	if (!wanted(sk, &s->event))
 		return NULL;
 	s->records = records;
-	s->unwanted = 0;
+	s->unwanted = s->walks = 0;
+	s->frames.opening = 0;
+	s->framed = s->opens = s->mute = false;
 	u32 unwanted = policy ? skipped(policy, &s->event) : 0;
-	if (unwanted == len_bytes)
+	u32 passed = policy && skims(policy, flow) ? begin_frames(s, sk) : 0;
+	if (unwanted == len_bytes || passed == len_bytes)
 		s->event.missing = MISSING_SKIPPED;
+	else if (s->frames.opening)
+		s->unwanted = passed;
 	else if (unwanted >= max_payload_bytes) // else it is no less work
 		s->unwanted = unwanted;
 	return s;
 }
 
-// Sends the first len_bytes of the event off, and leaves one of the others.
-static __always_inline bool emit_record(struct event *e, u32 len_bytes, enum missing missing, bool wake)
+// Sends the first len_bytes of the event off, unless there was no room before, and
+// leaves one of what is behind the first done_bytes. Reports whether there is
+// anything to do for it.
+static __always_inline bool emit_record(struct scratch *s, u32 len_bytes, u32 done_bytes, enum missing missing,
+					bool wake)
 {
-	u32 others = e->len_bytes - len_bytes;
+	struct event *e = &s->event;
+	u32 others = e->len_bytes - done_bytes;
 	u64 captured = e->captured_bytes;
 	if (captured > PAYLOAD_BYTES) // never: for the verifier
 		return false;
-	e->len_bytes = len_bytes;
-	e->missing = missing;
-	if (!output(e, sizeof(*e) + captured, wake)) {
-		count(LOSS_RING_FULL_DATA);
-		return false;
+	if (!s->mute) {
+		e->len_bytes = len_bytes;
+		e->missing = missing;
+		if (output(e, sizeof(*e) + captured, wake)) {
+			e->turns_out = e->turns_in = 0;
+			e->flags |= FLAG_CONTINUED;
+		} else {
+			count(LOSS_RING_FULL_DATA);
+			s->mute = true;
+		}
 	}
-	e->seq += len_bytes;
+	e->seq += done_bytes;
 	e->len_bytes = others;
 	e->captured_bytes = 0;
-	e->turns_out = e->turns_in = 0;
-	e->flags |= FLAG_CONTINUED;
-	return true;
+	if (done_bytes < len_bytes)
+		s->mute = true;
+	return others && (!s->mute || has_frames(s));
 }
 
 // Reports whether the payload begins as one of openings does, and if so asks for
 // what follows.
 static __always_inline bool opens_whole(struct scratch *s)
 {
-	if (s->event.captured_bytes < sizeof(openings[0]))
+	if (s->event.captured_bytes < sizeof(openings[0].first))
 		return false;
 	u64 first = *(u64 *)s->payload;
-	bool found = false;
+	u8 found = 0;
 	for (int i = 0; i < OPENINGS; i++)
-		found |= openings[i] && openings[i] == first;
+		if (openings[i].first && openings[i].first == first)
+			found = i + 1;
 	struct policy *policy = found ? find_policy(s->event.flow) : NULL;
-	if (policy)
-		policy->records = (u64)policy_tag(s->event.flow) << 32 | RECORDS;
-	return found;
+	if (!policy)
+		return false;
+	policy->records = (u64)policy_tag(s->event.flow) << 32 | RECORDS;
+	s->records = RECORDS;
+	open_frames(s, found);
+	return true;
 }
 
 // Goes on to copy the payload of the event, sends off what that completes, and
@@ -113,14 +131,22 @@ __noinline int emit_next(u32 slot, u32 wake)
 	struct event *e = &s->event;
 	u32 left = e->len_bytes, len_bytes = left;
 	u32 want = left < max_payload_bytes ? left : max_payload_bytes;
+	if (++s->walks > FRAME_WALKS)
+		s->frames.opening = 0;
 	int missing = s->unwanted ? pass_unwanted(slot) : 0;
 	if (!missing)
-		missing = copy_payload(slot, want);
+		missing = s->frames.opening ? copy_frames(slot, want) : copy_payload(slot, want);
 	if (missing == COPY_AGAIN)
 		return true;
 	if (s->records == 1 && !(e->flags & FLAG_CONTINUED) && opens_whole(s))
-		s->records = RECORDS;
-	if (missing == MISSING_NONE && want < left) {
+		return true;
+	if (missing == MISSING_SKIPPED) {
+		len_bytes = s->frames.next - e->seq;
+		if (len_bytes > left)
+			len_bytes = left;
+		if (len_bytes == e->captured_bytes)
+			missing = MISSING_NONE;
+	} else if (missing == MISSING_NONE && want < left) {
 		if (s->records == 1)
 			missing = MISSING_LIMIT;
 		else if (crowded())
@@ -129,12 +155,14 @@ __noinline int emit_next(u32 slot, u32 wake)
 			len_bytes = want;
 		s->records--;
 	}
-	return emit_record(e, len_bytes, missing, wake) && len_bytes < left;
+	bool left_out = missing == MISSING_LIMIT || missing == MISSING_PRESSURE;
+	return emit_record(s, len_bytes, left_out && s->frames.opening ? want : len_bytes, missing, wake);
 }
 
 // Copies the payload of the event and sends it off, as one record or several.
 // If the ring has no room for one, those behind it are left out, too: each but
-// the first is of use behind the others only. Global as copy_payload is.
+// the first is of use behind the others only. Frames are followed nevertheless.
+// Global as copy_payload is.
 __noinline int emit_records(u32 slot, u32 new_process)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &slot);
@@ -145,15 +173,15 @@ __noinline int emit_records(u32 slot, u32 new_process)
 	// user space has to see its first event at once.
 	bool wake = new_process;
 	if (e->missing) {
-		emit_record(e, e->len_bytes, e->missing, wake);
+		emit_record(s, e->len_bytes, e->len_bytes, e->missing, wake);
 		return 0;
 	}
-	if (s->unwanted && !emit_record(e, s->unwanted, MISSING_SKIPPED, wake))
+	if (s->unwanted && !emit_record(s, s->unwanted, s->unwanted, MISSING_SKIPPED, wake))
 		return 0;
-	for (int copies = 0; copies < COPIES; copies++)
+	for (int copies = 0; copies < COPIES + FRAME_WALKS; copies++)
 		if (!emit_next(slot, wake))
 			return 0;
-	emit_record(e, e->len_bytes, MISSING_FAULT, wake); // someone added segments meanwhile
+	emit_record(s, e->len_bytes, e->len_bytes, MISSING_FAULT, wake); // someone added segments meanwhile
 	return 0;
 }
 
@@ -164,7 +192,10 @@ static __always_inline int end_data(enum slot slot, struct scratch *s, struct so
 	if (!s->event.missing)
 		s->event.missing = from->missing;
 	begin_copy(s, from);
+	u32 seq = s->event.seq, end = seq + s->event.len_bytes, ack = s->event.ack;
 	emit_records(slot, new_process);
+	if (s->framed)
+		keep_frames(s, sk, seq, end, ack);
 	bool told = s->event.flags & FLAG_CONTINUED;
 	struct connection *c = told ? NULL : find_connection(sk);
 	if (c)

@@ -81,9 +81,27 @@ _Static_assert(sizeof(struct event) == 104, "no hidden padding, a multiple of 8"
 struct policy {
 	u64 skip_out; // value: copy nothing of what is sent before this sequence number
 	u64 skip_in;  // the same of what is received
-	u64 records;  // value: events that each read or write may become; 0: report none of them
+	u64 records;  // value: events that each read or write may become; 0: report none of them;
+		      // with the uppermost bit: skim no frames
 };
 _Static_assert(sizeof(struct policy) == 24, "three words");
+
+// How the connections of a protocol begin, and how the frames are laid out that
+// all they say consists of, if it does. See framing.h.
+#define FRAME_HEAD 16 // bytes, at the most
+struct opening {
+	u64 first;         // bytes of the client; 0: none
+	u32 skim_from;     // least length of a frame, without its head, that is skimmed; 0: none is
+	u32 skims;         // types that are, bit by bit
+	u8 preface_bytes;  // of the client before its first frame
+	u8 head_bytes;     // of a frame
+	u8 length_at;      // of them, where the length of what follows them is, up to 7
+	u8 length_bytes;   // up to 4, in network byte order
+	u8 type_at;
+	u8 kept_bytes;     // of a frame that is skimmed: how many are copied behind its head
+	u8 pad[2];
+};
+_Static_assert(sizeof(struct opening) == 24, "no hidden padding");
 
 // What became of events that never reached the ring.
 enum loss {

@@ -28,6 +28,16 @@ struct payload {
 	u8 pad[6];
 };
 
+// Where the frames of one direction of a connection are.
+struct frames {
+	u32 next;   // sequence number at which the next one begins
+	u32 from;   // before it: what is passed over from there on; next: nothing
+	u8 opening; // which of openings tells what they look like, from 1 on; 0: it is not known where they are
+	u8 have;    // bytes of head
+	u8 pad[6];
+	u8 head[FRAME_HEAD]; // of the next one, if it was not moved at once
+};
+
 // One event under construction, and how far its copy has come: kept in a map
 // because the verifier forgets what it knew of memory, and so need not look
 // at every combination of earlier steps.
@@ -39,6 +49,11 @@ struct scratch {
 	u64 next;             // index of the segment after it
 	u32 unwanted;         // bytes to pass over before it is copied
 	u32 records;          // that may still be made of it
+	struct frames frames;
+	u32 walks; // of copy_frames()
+	bool framed; // frames are to be kept
+	bool opens;  // they were found by the opening, and are not sure
+	bool mute;   // nothing more of it is sent off
 };
 
 // events -> user space: every event, in one order for all CPUs. Written by all
@@ -93,6 +108,8 @@ struct connection {
 	u32 turns_in;
 	u32 progress_out; // when something that is skipped was last reported, see quiet()
 	u32 progress_in;
+	struct frames frames_out; // while opening is 0, next is where the stream begins
+	struct frames frames_in;
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
@@ -102,7 +119,7 @@ struct {
 } connections SEC(".maps");
 
 // address of a socket -> the same, where it has no type. Deleted when the
-// socket goes. 32,768 are what a busy node has open, in 4 MiB; of those pushed
+// socket goes. 32,768 are what a busy node has open, in 5 MiB; of those pushed
 // out the role is a guess again. User space makes it small where it is not used.
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

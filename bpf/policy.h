@@ -30,6 +30,13 @@ static __always_inline u32 records_of(const struct policy *p, u64 flow)
 	return (u32)word < RECORDS ? (u32)word : RECORDS;
 }
 
+// Whether frames may be skimmed.
+static __always_inline bool skims(const struct policy *p, u64 flow)
+{
+	u64 word = p->records;
+	return tagged(word, flow) && (u32)word >= RECORDS && (s32)word > 0;
+}
+
 // A skip counts for so many bytes at most: sequence numbers can be compared.
 #define SKIP_MOST (1u << 30)
 

@@ -31,6 +31,11 @@ static __always_inline int opened(struct sock *sk, enum role role)
 			.generation = bpf_get_prandom_u32(),
 			.hidden = c->hidden,
 		};
+	struct tcp_sock *tcp = tcp_of(sk);
+	if (c && tcp) {
+		c->frames_out.next = next_out(tcp, c);
+		c->frames_in.next = next_in(sk, tcp);
+	}
 	return emit_state(sk, KIND_OPENED, FLAG_OUT);
 }
 

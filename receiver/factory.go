@@ -13,6 +13,7 @@ import (
 	"github.com/perisco-io/perisco/receiver/internal/pcap"
 	"github.com/perisco-io/perisco/receiver/internal/process"
 	"github.com/perisco-io/perisco/receiver/internal/protocol"
+	"github.com/perisco-io/perisco/receiver/internal/stream"
 )
 
 // NewFactory returns the factory of the receiver.
@@ -44,9 +45,9 @@ func openSource(cfg *Config) (capture.Source, error) {
 	if c := cfg.Capture.PCAP; c.File != "" {
 		return pcap.Open(pcap.Options{File: c.File, KeepTime: c.KeepTime, Filter: filter})
 	}
-	var openings []string
+	var openings []stream.Opening
 	for _, p := range cfg.Protocols.open() {
-		if u, ok := p.(protocol.Unbroken); ok && u.Opening() != "" {
+		if u, ok := p.(protocol.Unbroken); ok && u.Opening().Bytes != "" {
 			openings = append(openings, u.Opening())
 		}
 	}

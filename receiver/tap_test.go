@@ -67,7 +67,7 @@ func (s *tap) closed() bool {
 func (s *tap) Close() error                      { s.end(os.ErrClosed); return nil }
 func (s *tap) SetDeadline(t time.Time)           { s.deadline = t }
 func (s *tap) Skip(capture.FlowID, bool, uint32) {}
-func (s *tap) Whole(capture.FlowID)              {}
+func (s *tap) Whole(capture.FlowID, bool)        {}
 func (s *tap) Ignore(id capture.FlowID)          { s.ignored.Store(uint64(id)) }
 func (s *tap) Now() stream.Time                  { return stream.Time(time.Now().UnixNano() - s.epoch) }
 func (s *tap) Epoch() int64                      { return s.epoch }

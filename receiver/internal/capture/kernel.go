@@ -3,6 +3,7 @@
 package capture
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -138,16 +139,33 @@ func configure(spec *ebpf.CollectionSpec, o Options) error {
 	if err := o.settle(int(maxPayload)); err != nil {
 		return err
 	}
-	openings, err := o.openings()
-	if err != nil {
+	if err := o.checkOpenings(); err != nil {
 		return err
 	}
 	spec.Maps[bpf.CaptureMapEvents].MaxEntries = uint32(o.RingBytes)
 	return errors.Join(
-		spec.Variables[bpf.CaptureVarOpenings].Set(openings),
+		spec.Variables[bpf.CaptureVarOpenings].Set(openings(o.Openings)),
 		spec.Variables[bpf.CaptureVarMaxPayloadBytes].Set(uint32(o.MaxPayloadBytes)),
 		o.Filter.configure(spec),
 	)
+}
+
+// openings are these as the kernel has them.
+func openings(from []stream.Opening) (to [maxOpenings]bpf.CaptureOpening) {
+	for i, o := range from {
+		to[i] = bpf.CaptureOpening{
+			First:        binary.NativeEndian.Uint64([]byte(o.Bytes)),
+			PrefaceBytes: uint8(len(o.Bytes)),
+			HeadBytes:    uint8(o.Frames.HeadBytes),
+			LengthAt:     uint8(o.Frames.LengthAt),
+			LengthBytes:  uint8(o.Frames.LengthBytes),
+			TypeAt:       uint8(o.Frames.TypeAt),
+			Skims:        o.Frames.Skims,
+			SkimFrom:     uint32(o.Frames.SkimFrom),
+			KeptBytes:    uint8(o.Frames.KeptBytes),
+		}
+	}
+	return to
 }
 
 func (k *kernel) Next(e *Event) error {
@@ -188,11 +206,16 @@ func (k *kernel) Ignore(id FlowID) {
 	}
 }
 
-func (k *kernel) Whole(id FlowID) {
+func (k *kernel) Whole(id FlowID, skim bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	// The kernel knows how many it can make; the uppermost bit forbids it to skim.
+	most := uint32(math.MaxUint32)
+	if skim {
+		most = math.MaxInt32
+	}
 	if !k.closed {
-		k.policies.records(id, math.MaxUint32) // the kernel knows how many it can make
+		k.policies.records(id, most)
 	}
 }
 

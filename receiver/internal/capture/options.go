@@ -1,9 +1,10 @@
 package capture
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math"
+
+	"github.com/perisco-io/perisco/receiver/internal/stream"
 )
 
 // Options say how much to capture. The zero value asks for the defaults.
@@ -17,9 +18,8 @@ type Options struct {
 	// latter. Less costs less, and sees less.
 	MaxPayloadBytes int
 	// Openings are how connections begin whose reads and writes are wanted whole
-	// from the start, as if Source.Whole had been called before. 4 at the most;
-	// of each the first 8 bytes count.
-	Openings []string
+	// from the start, as if Source.Whole had been called before. 4 at the most.
+	Openings []stream.Opening
 	// Backend names the way to see reads and writes, one of Backends. Auto, the
 	// default, takes the first that works here.
 	Backend string
@@ -51,24 +51,33 @@ const (
 	leastPayloadBytes = 256
 )
 
-// What bpf/config.h has room for.
+// What bpf/event.h has room for.
 const (
 	maxOpenings  = 4
 	openingBytes = 8
+	maxHead      = 16
+	maxLengthAt  = 7
 )
 
-// openings are those of o as the kernel compares them.
-func (o *Options) openings() (words [maxOpenings]uint64, err error) {
+// checkOpenings says what of the openings the kernel could not do with.
+func (o *Options) checkOpenings() error {
 	if len(o.Openings) > maxOpenings {
-		return words, fmt.Errorf("%d openings: must be %d at the most", len(o.Openings), maxOpenings)
+		return fmt.Errorf("%d openings: must be %d at the most", len(o.Openings), maxOpenings)
 	}
-	for i, opening := range o.Openings {
-		if len(opening) < openingBytes {
-			return words, fmt.Errorf("opening %q: must have %d bytes", opening, openingBytes)
+	for _, opening := range o.Openings {
+		f := &opening.Frames
+		switch {
+		case len(opening.Bytes) < openingBytes || len(opening.Bytes) > math.MaxUint8:
+			return fmt.Errorf("opening %q: must have %d bytes, and %d at the most", opening.Bytes, openingBytes, math.MaxUint8)
+		case f.SkimFrom == 0:
+		case f.HeadBytes < 1 || f.HeadBytes > maxHead, f.LengthAt < 0 || f.LengthAt > maxLengthAt,
+			f.LengthBytes < 1 || f.LengthBytes > 4, f.LengthAt+f.LengthBytes > f.HeadBytes,
+			f.TypeAt < 0 || f.TypeAt >= f.HeadBytes,
+			f.KeptBytes < 0 || f.KeptBytes > math.MaxUint8 || f.SkimFrom <= f.KeptBytes || f.SkimFrom > math.MaxInt32:
+			return fmt.Errorf("opening %q: no such frames: %+v", opening.Bytes, *f)
 		}
-		words[i] = binary.NativeEndian.Uint64([]byte(opening))
 	}
-	return words, nil
+	return nil
 }
 
 // settle puts in the defaults and checks the rest. maxPayloadBytes is what the

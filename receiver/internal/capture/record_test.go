@@ -137,20 +137,36 @@ func TestOptionsAreChecked(t *testing.T) {
 }
 
 func TestOpeningsAreChecked(t *testing.T) {
+	const eight = "8 bytes!"
+	frames := stream.Framing{HeadBytes: 9, LengthBytes: 3, TypeAt: 3, Skims: 1, SkimFrom: 1024, KeptBytes: 6}
 	for _, tt := range []struct {
-		openings []string
-		want     string // error
+		openings []stream.Opening
+		change   func(*stream.Framing) // of an opening with frames, if there are no others
+		want     string                // error
 	}{
-		{[]string{"8 bytes!", "more than 8", "12345678", "abcdefgh"}, ""},
-		{[]string{"8 bytes!", "7 bytes"}, `opening "7 bytes": must have 8 bytes`},
-		{make([]string, 5), "5 openings: must be 4 at the most"},
+		{openingsOf(eight, "more than 8", "12345678", "abcdefgh"), nil, ""},
+		{openingsOf(eight, "7 bytes"), nil, `opening "7 bytes": must have 8 bytes, and 255 at the most`},
+		{make([]stream.Opening, 5), nil, "5 openings: must be 4 at the most"},
+		{nil, func(*stream.Framing) {}, ""},
+		{nil, func(f *stream.Framing) { *f = stream.Framing{} }, ""},
+		{nil, func(f *stream.Framing) { f.HeadBytes = 17 }, "no such frames"},
+		{nil, func(f *stream.Framing) { f.LengthAt = 7 }, "no such frames"},
+		{nil, func(f *stream.Framing) { f.LengthBytes = 5 }, "no such frames"},
+		{nil, func(f *stream.Framing) { f.TypeAt = 9 }, "no such frames"},
+		{nil, func(f *stream.Framing) { f.KeptBytes = 1024 }, "no such frames"},
 	} {
+		openings := tt.openings
+		if tt.change != nil {
+			changed := frames
+			tt.change(&changed)
+			openings = []stream.Opening{{Bytes: eight, Frames: changed}}
+		}
 		got := ""
-		if _, err := (&Options{Openings: tt.openings}).openings(); err != nil {
+		if err := (&Options{Openings: openings}).checkOpenings(); err != nil {
 			got = err.Error()
 		}
-		if got != tt.want {
-			t.Errorf("openings %q: got %q, want %q", tt.openings, got, tt.want)
+		if !strings.Contains(got, tt.want) || tt.want == "" && got != "" {
+			t.Errorf("openings %+v: got %q, want %q", openings, got, tt.want)
 		}
 	}
 }

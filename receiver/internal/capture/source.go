@@ -73,6 +73,9 @@ type Event struct {
 	Comm        [16]byte // its short name
 }
 
+// Skipped is the Event.Missing of what Skip or Whole allowed to leave out.
+const Skipped = "skipped"
+
 // A Source yields what was seen of some connections, in the order in which it
 // was seen. Next, SetDeadline, Skip, Whole and Ignore are for one goroutine; Close,
 // Losses, Now and Epoch may be called from any.
@@ -94,9 +97,10 @@ type Source interface {
 	// on their way have their Data.
 	Skip(id FlowID, out bool, until uint32)
 	// Whole asks for reads and writes of a flow as whole as they can be had,
-	// in several events; of others the first bytes are enough. Best effort as
-	// Skip is: ask again when bytes are missing nevertheless.
-	Whole(id FlowID)
+	// in several events; of others the first bytes are enough. skim allows to leave
+	// out what Options.Openings says that nobody wants. Best effort as Skip is: ask
+	// again when bytes are missing nevertheless.
+	Whole(id FlowID, skim bool)
 	// Ignore asks for no more Data events of a flow; others still come. Best
 	// effort as Skip is: ask again when some come nevertheless.
 	Ignore(id FlowID)

@@ -146,8 +146,8 @@ func playLong(t *testing.T, src Source, name string) (w *watch, left uint64) {
 	p.play()
 	p.see(src, func(w *watch) bool { return len(w.events) >= 4 })
 	p.play()
-	src.Whole(p.client)
-	src.Whole(p.server)
+	src.Whole(p.client, true)
+	src.Whole(p.server, true)
 	p.play()
 	return p.see(src, (*watch).over), losses(src)["recursion"] - before
 }
@@ -176,6 +176,14 @@ func checkCalls(t *testing.T, events []Event, n int) {
 	}
 }
 
+// openingsOf are those with nothing but these bytes.
+func openingsOf(bytes ...string) (openings []stream.Opening) {
+	for _, b := range bytes {
+		openings = append(openings, stream.Opening{Bytes: b})
+	}
+	return openings
+}
+
 // opening is how all scripts begin.
 func opening() string {
 	return string((&end{}).next(openingBytes))
@@ -199,7 +207,7 @@ func TestConnectionsWithAKnownOpeningAreCopiedWholeFromTheStart(t *testing.T) {
 			{"another", []string{"something else", opening()[:openingBytes-1] + "!"}, " 40000 captured 16384 limit"},
 		} {
 			t.Run(tt.name, func(t *testing.T) {
-				src := openKernel(t, Options{Openings: tt.openings}, b)
+				src := openKernel(t, Options{Openings: openingsOf(tt.openings...)}, b)
 				_, w := playWhole(t, src, wholeFromStart)
 				want := lines(moved("client sent", tt.want), moved("client got", tt.want),
 					moved("server got", tt.want), moved("server sent", tt.want))
@@ -229,7 +237,7 @@ func TestWhatIsSkippedOfALongWriteIsNotCopiedAndTheRestIs(t *testing.T) {
 			if e.Kind == Data {
 				src.Skip(e.Flow, e.Out, e.Seq+e.Len+45000)
 				if !e.Out {
-					src.Whole(e.Flow)
+					src.Whole(e.Flow, true)
 				}
 			}
 		}
@@ -257,7 +265,7 @@ var crowding = register("a write that would fill half of the ring", script{do: f
 }})
 
 func TestLongWritesLeaveHalfOfTheRingToOthers(t *testing.T) {
-	src := openKernel(t, Options{RingBytes: 128 << 10, Openings: []string{opening()}}, best())
+	src := openKernel(t, Options{RingBytes: 128 << 10, Openings: openingsOf(opening())}, best())
 	p := cast(t, crowding)
 	p.play() // nobody reads
 	p.see(src, func(*watch) bool { return true })

@@ -58,7 +58,7 @@ func (e *Engine) follow(f *flow, index int, conn protocol.Conn) {
 	f.dialogue, _ = conn.(protocol.Dialogue)
 	f.speaks = uint8(index)
 	if _, f.unbroken = e.Protocols[index].(protocol.Unbroken); f.unbroken {
-		e.Source.Whole(f.id)
+		e.Source.Whole(f.id, true)
 	}
 	if a, ok := conn.(protocol.Accountant); ok {
 		a.Account(e.lose)

@@ -62,8 +62,10 @@ func (s *script) SetDeadline(time.Time)       {}
 func (s *script) Losses(func(string, uint64)) {}
 func (s *script) Close() error                { return nil }
 func (s *script) Ignore(id capture.FlowID)    { s.ask("ignore %d", id) }
-func (s *script) Whole(id capture.FlowID)     { s.ask("whole %d", id) }
-func (s *script) Now() stream.Time            { return s.now }
+func (s *script) Whole(id capture.FlowID, skim bool) {
+	s.ask("whole %d skim=%v", id, skim)
+}
+func (s *script) Now() stream.Time { return s.now }
 func (s *script) Epoch() int64 {
 	if s.epoch == nil {
 		return 0

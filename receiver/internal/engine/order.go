@@ -44,8 +44,8 @@ func (e *Engine) data(f *flow, ev *capture.Event) {
 	}
 	c, why := f.halves[sender].chunk(ev)
 	peer := &f.halves[sender.Peer()]
-	if f.unbroken && ev.Missing != "" {
-		e.Source.Whole(f.id) // it may have been forgotten
+	if f.unbroken && ev.Missing != "" && ev.Missing != capture.Skipped {
+		e.Source.Whole(f.id, !f.entire) // it may have been forgotten
 	}
 	if !ev.Sequenced {
 		c.Ack = peer.buf.End()

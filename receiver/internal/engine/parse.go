@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"github.com/perisco-io/perisco/receiver/internal/capture"
 	"github.com/perisco-io/perisco/receiver/internal/exchange"
 	"github.com/perisco-io/perisco/receiver/internal/protocol"
 	"github.com/perisco-io/perisco/receiver/internal/stream"
@@ -131,6 +132,10 @@ func (e *Engine) unasked(f *flow, at stream.Time) {
 func (e *Engine) lost(f *flow, side stream.Side, why error, at stream.Time) {
 	if why == stream.ErrHole {
 		e.stats.lose(notCaptured + f.halves[side].missing)
+		if f.unbroken && !f.entire && f.halves[side].missing == capture.Skipped {
+			f.entire = true
+			e.Source.Whole(f.id, false)
+		}
 	} else {
 		e.stats.loseBy(why)
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/perisco-io/perisco/receiver/internal/capture"
 	"github.com/perisco-io/perisco/receiver/internal/engine"
 	"github.com/perisco-io/perisco/receiver/internal/protocol"
 	"github.com/perisco-io/perisco/receiver/internal/stream"
@@ -14,7 +15,7 @@ type unbroken struct{ *toy }
 
 var _ protocol.Unbroken = unbroken{}
 
-func (unbroken) Opening() string { return "?opening" }
+func (unbroken) Opening() stream.Opening { return stream.Opening{Bytes: "?opening"} }
 
 // more sends what goes on in the write before.
 func (f *flow) more(side stream.Side, s string, missing uint32) *flow {
@@ -45,7 +46,7 @@ func TestLongWrites(t *testing.T) {
 			},
 			protocol: unbroken{newToy()},
 			want:     []string{"server a answered", "server b answered"},
-			asked:    []string{"whole 1"},
+			asked:    []string{"whole 1 skim=true"},
 		},
 		{
 			name: "and again when some are not whole",
@@ -54,7 +55,21 @@ func TestLongWrites(t *testing.T) {
 			},
 			protocol: unbroken{newToy()},
 			want:     []string{"server a answered"},
-			asked:    []string{"whole 1", "whole 1"},
+			asked:    []string{"whole 1 skim=true", "whole 1 skim=true"},
+		},
+		{
+			name: "and to leave nothing out any more when that was needed",
+			script: func(s *script) {
+				s.flow(1, stream.Server).open().client("?a\n").
+					send(stream.Server, "!9\n", 9).reason(capture.Skipped). // of a body
+					client("?b\n").send(stream.Server, "!", 2).reason(capture.Skipped).
+					client("?c\n").send(stream.Server, "!", 2).reason(capture.Skipped).
+					client("?d\n").send(stream.Server, "!9\n", 9).reason("limit").close()
+			},
+			protocol: unbroken{newToy()},
+			want:     []string{"server a answered", "server b lost", "server c lost", "server d answered"},
+			losses:   "message_cut_by_skipped=2 truncated=2",
+			asked:    []string{"whole 1 skim=true", "whole 1 skim=false", "whole 1 skim=false"},
 		},
 		{
 			name: "a message goes on in the next event of a write",

@@ -331,7 +331,7 @@ func (s *script) Next(e *capture.Event) error {
 }
 func (*script) SetDeadline(time.Time)             {}
 func (*script) Skip(capture.FlowID, bool, uint32) {}
-func (*script) Whole(capture.FlowID)              {}
+func (*script) Whole(capture.FlowID, bool)        {}
 func (*script) Ignore(capture.FlowID)             {}
 func (*script) Losses(func(string, uint64))       {}
 func (*script) Now() stream.Time                  { return 0 }

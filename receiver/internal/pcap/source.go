@@ -182,7 +182,7 @@ func (*Source) SetDeadline(time.Time) {}
 func (*Source) Skip(capture.FlowID, bool, uint32) {}
 
 // Whole does nothing for the same reason.
-func (*Source) Whole(capture.FlowID) {}
+func (*Source) Whole(capture.FlowID, bool) {}
 
 // Ignore asks for no more events of a flow but its end.
 func (s *Source) Ignore(id capture.FlowID) { s.table.ignore(id) }

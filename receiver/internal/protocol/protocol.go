@@ -91,9 +91,10 @@ type Successor interface {
 // ahead of its arrival.
 type Unbroken interface {
 	Protocol
-	// Opening is how its connections begin, in 8 bytes or more. By it the source
-	// knows them before the engine can. Empty if they do not all begin alike.
-	Opening() string
+	// Opening is how its connections begin, by which the source knows them before the
+	// engine can, and what of their frames nobody wants. A connection of which such
+	// bytes were needed nevertheless, and lost, is from then on copied whole.
+	Opening() stream.Opening
 }
 
 // A Protocol recognises connections and makes the state machines that follow

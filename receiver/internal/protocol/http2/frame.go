@@ -40,6 +40,17 @@ const (
 	promisedLen = 4 // 6.6
 )
 
+// skimFrom is the length from which DATA is not worth copying: an event of its own
+// costs about as much as 1 KiB of it.
+const skimFrom = 1 << 10
+
+// framing lets the source leave out the payload of DATA, but for the prefix of a
+// message of gRPC at its beginning, behind the length of padding.
+var framing = stream.Framing{
+	HeadBytes: headLen, LengthAt: 0, LengthBytes: 3, TypeAt: 3,
+	Skims: 1 << data, SkimFrom: skimFrom, KeptBytes: 1 + prefixLen,
+}
+
 // A frame is its header. RFC 9113 4.1.
 type frame struct {
 	length int // below 1<<24; nginx allows its clients all of it, Go 1 MiB, most 16 KiB

@@ -56,7 +56,9 @@ func (p *Protocol) Name() string { return "http2" }
 
 // Opening implements protocol.Unbroken: frames begin anywhere in a write, and
 // a header block that is not read is missed by those that refer to it.
-func (p *Protocol) Opening() string { return preface }
+func (p *Protocol) Opening() stream.Opening {
+	return stream.Opening{Bytes: preface, Frames: framing}
+}
 
 // Detect implements protocol.Protocol. Without the preface it takes frames, and
 // among them a header block that only one of the sides can have sent.

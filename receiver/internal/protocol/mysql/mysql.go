@@ -17,6 +17,7 @@ import (
 	"github.com/perisco-io/perisco/receiver/internal/match"
 	"github.com/perisco-io/perisco/receiver/internal/protocol"
 	"github.com/perisco-io/perisco/receiver/internal/sqltext"
+	"github.com/perisco-io/perisco/receiver/internal/stream"
 )
 
 // Protocol is MySQL's.
@@ -44,7 +45,7 @@ func (p *Protocol) Name() string { return "mysql" }
 
 // Opening implements protocol.Unbroken: drivers read some 100 KiB of a result
 // at once, with rows all over it. What begins a greeting differs by version.
-func (p *Protocol) Opening() string { return "" }
+func (p *Protocol) Opening() stream.Opening { return stream.Opening{} }
 
 // Detect implements protocol.Protocol. A connection is recognised by the
 // server's greeting or the client's response to it, and one that was joined

@@ -16,7 +16,7 @@ type Recorded struct{}
 // The methods of capture.Source but Next.
 func (Recorded) SetDeadline(time.Time)             {}
 func (Recorded) Skip(capture.FlowID, bool, uint32) {}
-func (Recorded) Whole(capture.FlowID)              {}
+func (Recorded) Whole(capture.FlowID, bool)        {}
 func (Recorded) Ignore(capture.FlowID)             {}
 func (Recorded) Losses(func(string, uint64))       {}
 func (Recorded) Now() stream.Time                  { return 0 }

@@ -72,6 +72,7 @@ func Run(t *testing.T, p protocol.Protocol, name string, options ...Option) {
 				c.limits()
 				c.drops()
 				c.sheds()
+				c.skims()
 				if c.side == stream.Client {
 					client = c.whole
 				} else if c.sound() {
