@@ -68,10 +68,7 @@ lint: ## run the linters of .golangci.yml
 	cd test/kubernetes && $(LINT) run ./...
 
 fuzz: ## run every fuzz target for FUZZTIME
-	@grep -ro --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' bpf receiver | while IFS=: read -r file func; do \
-		echo "$$file $${func#func }"; \
-		go test -run '^$$' -fuzz "^$${func#func }$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5x "./$${file%/*}" || exit 1; \
-	done
+	@internal/tools/fuzz $(FUZZTIME)
 
 bench: ## run the benchmarks and write BENCHMARKS.md
 	@internal/tools/bench -count $(BENCHCOUNT)
