@@ -173,15 +173,17 @@ var crowd = register("many threads that wait in a read", script{do: func(c, s *e
 func TestAllThreadsThatAreInACallAreSeen(t *testing.T) {
 	forEachBackend(t, func(t *testing.T, b backend) {
 		src := openKernel(t, Options{}, b)
-		p, w := playWhole(t, src, crowd)
+		p := cast(t, crowd)
+		p.play()
+		w := p.see(src, (*watch).over)
 		seen := 0
 		for _, e := range w.strangers {
 			if e.Kind == Data && e.Local == p.serverAddr && len(e.Data) == 10 {
 				seen++
 			}
 		}
-		if seen != crowdSize {
-			t.Errorf("saw %d reads, want %d", seen, crowdSize)
+		if left := int(losses(src)["recursion"]); seen > crowdSize || seen+left < crowdSize {
+			t.Errorf("saw %d reads, want %d but for %d at most, in runs that were left out", seen, crowdSize, left)
 		}
 	})
 }

@@ -379,12 +379,16 @@ func TestPaths(t *testing.T) {
 	})
 }
 
+// attempts are as many as a virtual machine of two emulated processors needs where
+// threads crowd in programs that can be preempted.
+const attempts = 20
+
 // playWhole plays a script to its end, again if the kernel left a run of a
 // program out and counted that: where it can preempt programs, it does not run
 // one that another task is in on the same CPU.
 func playWhole(t *testing.T, src Source, name string) (*player, *watch) {
 	t.Helper()
-	for range 3 {
+	for range attempts {
 		before := losses(src)["recursion"]
 		p := cast(t, name)
 		p.play()

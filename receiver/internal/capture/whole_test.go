@@ -115,7 +115,7 @@ func TestLongReadsAndWritesAreCopiedWholeWhereThatIsWanted(t *testing.T) {
 			t.Run(long.name, func(t *testing.T) {
 				want := lines("client sent 10", moved("client sent", long.partial), moved("client sent", long.whole),
 					"server got 10", moved("server got", long.partial), moved("server got", long.whole))
-				for range 3 {
+				for range attempts {
 					w, left := playLong(t, src, long.name)
 					if left > 0 {
 						t.Logf("%d runs of programs were left out; again", left)
