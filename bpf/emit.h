@@ -203,7 +203,8 @@ static __always_inline int end_data(enum slot slot, struct scratch *s, struct so
 	return 0;
 }
 
-static __always_inline int emit_state(struct sock *sk, enum kind kind, u8 flags)
+// Not inlined: its event would be on the stack of those that copy, too.
+static __noinline int emit_state(struct sock *sk, enum kind kind, u8 flags)
 {
 	struct connection *c = find_connection(sk);
 	if (c && c->hidden)
