@@ -2,6 +2,7 @@ package pcap
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -78,10 +79,19 @@ func TestWhatIsKeptOfConnectionsIsBounded(t *testing.T) {
 
 // The model is the plain stream: however segments are cut, repeated, moved and
 // lost, what is handed out of each side is what it sent, with holes where
-// nothing was captured, and an answer never comes before what it answers.
+// nothing was captured, and an answer never comes before what it answers. Of a
+// single byte no event may tell that it is missing: it is taken for the end of the
+// stream until more comes, and then the engine counts the gap.
 func TestReassemblyAgreesWithTheStreams(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	for _, seed := range []uint64{
+		9875775787670818798, // such a byte
+		rand.Uint64(),
+	} {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { agreesWithTheStreams(t, seed) })
+	}
+}
+
+func agreesWithTheStreams(t *testing.T, seed uint64) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	for range 300 {
 		x := newTape()
@@ -129,6 +139,9 @@ func TestReassemblyAgreesWithTheStreams(t *testing.T) {
 				side = side.Peer()
 			}
 			at := e.Seq - first[side]
+			if lossy && at == passed[side]+1 {
+				passed[side] = at
+			}
 			if at != passed[side] {
 				t.Fatalf("%s at %d, want %d: a gap of which no event tells", side, at, passed[side])
 			}
