@@ -8,6 +8,7 @@ import (
 	"github.com/perisco-io/perisco/receiver/internal/protocol"
 	"github.com/perisco-io/perisco/receiver/internal/protocol/http2"
 	"github.com/perisco-io/perisco/receiver/internal/protocol/httpconv"
+	"github.com/perisco-io/perisco/receiver/internal/protocol/protocoltest"
 	"github.com/perisco-io/perisco/receiver/internal/stream"
 )
 
@@ -106,7 +107,7 @@ var loops = []struct {
 func message(n byte) []byte { return append([]byte{0, 0, 0, 0, n}, make([]byte, n)...) }
 
 func TestSteadyStateAllocatesNothing(t *testing.T) {
-	if raceEnabled {
+	if protocoltest.RaceEnabled {
 		t.Skip("sync.Pool forgets on purpose under the race detector")
 	}
 	for _, x := range loops {
