@@ -38,7 +38,7 @@ func (e *Engine) detect(f *flow, lost bool) {
 		e.parse(f, stream.Client)
 		e.parse(f, stream.Server)
 	case verdict == protocol.Wait && !truncated && max(len(client.Bytes()), len(server.Bytes())) <= maxOpening:
-	case isTLS(client.Bytes()) || isTLS(server.Bytes()):
+	case protocol.IsTLS(client.Bytes()) || protocol.IsTLS(server.Bytes()):
 		e.ignore(f, ignored(protocol.Encrypted), client.Latest())
 	case f.whole && !truncated:
 		e.ignore(f, unknown, client.Latest())
@@ -97,10 +97,4 @@ func (f *flow) swap() {
 	} else {
 		ep.Local, ep.Peer = ep.Peer, ep.Local
 	}
-}
-
-// isTLS reports whether p begins a TLS handshake: a record of that type,
-// version 3.x (RFC 8446 5.1).
-func isTLS(p []byte) bool {
-	return len(p) >= 3 && p[0] == 22 && p[1] == 3 && p[2] <= 4
 }

@@ -370,6 +370,12 @@ func TestConversations(t *testing.T) {
 			asked:  []string{"ignore 1"},
 		},
 		{
+			name:   "and so is one that is met in its middle",
+			script: func(s *script) { s.flow(1, stream.Server).client("\x17\x03\x03\x00\x20\xf7").close() },
+			losses: "encrypted=1",
+			asked:  []string{"ignore 1"},
+		},
+		{
 			name:   "what nobody knows is ignored",
 			script: func(s *script) { s.flow(1, stream.Server).open().client("EHLO\n").close() },
 			losses: "unknown_protocol=1",

@@ -221,7 +221,7 @@ func (c *conn) skip(h *half, b *stream.Buffer, senseless error) error {
 	if h.stage != astray {
 		return senseless
 	}
-	if isTLS(b.Bytes()) {
+	if protocol.IsTLS(b.Bytes()) {
 		c.endAll(exchange.Lost, b.Latest())
 		return protocol.Encrypted
 	}

@@ -180,11 +180,6 @@ func statusLine(p []byte) (s start, ok bool) {
 	return s, true
 }
 
-// isTLS reports whether p begins with a record of TLS. RFC 8446 5.1.
-func isTLS(p []byte) bool {
-	return len(p) >= 3 && p[0] >= 20 && p[0] <= 24 && p[1] == 3 && p[2] <= 4
-}
-
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
 // isToken reports whether c may stand in a method or a field name. RFC 9110 5.6.2.

@@ -44,7 +44,7 @@ func (c *conn) clientPacket(b *stream.Buffer) error {
 // skip steps over bytes that begin no command, after a loss: they are the rest
 // of what was lost, and were counted with it.
 func (c *conn) skip(b *stream.Buffer) error {
-	if p := b.Bytes(); len(p) >= 3 && p[0] == 22 && p[1] == 3 && p[2] <= 4 { // RFC 8446 5.1
+	if protocol.IsTLS(b.Bytes()) {
 		return c.opaque(protocol.Encrypted, b.Latest())
 	}
 	if b.Truncated() {
