@@ -35,15 +35,14 @@ import (
 // A protocol.Conn embeds a Queue, which gives it Live and Expire, and its
 // exchanges embed a Place. It
 //   - opens the exchange of a request with Open, before it consumes the first
-//     byte, and sets Sending to nil when the request is over; calls Begin in
-//     its place for a message that has no answer,
+//     byte, calls Weigh and sets Sending to nil when the request is over; calls
+//     Begin in its place for a message that has no answer,
 //   - begins Server with Resume, and on an error of it forgets what it was in
-//     the middle of; ends Server with Said,
+//     the middle of,
+//   - ends Client with Asked and Server with Said, and returns what they return,
 //   - asks Due whose an answer is, before it consumes the first byte, and begins
 //     over if that moved the front of the buffer; sets Answering; ends the exchange with
 //     Drop at the buffer's time Past, and calls Completed,
-//   - sets Active of what is Sending or Answering after it has parsed, and
-//     calls Weigh when it has grown,
 //   - calls LostClient and LostServer from Lost, and EndAll from Close and when
 //     the server's half has Ended.
 //
@@ -258,16 +257,32 @@ func (q *Queue[E]) Resume(b *stream.Buffer) error {
 		x.Base().Active = max(x.Base().Active, b.Latest())
 	}
 	q.unsure = q.sent
-	q.Said(b)
 	return protocol.ErrUnpaired
 }
 
-// Said notes how far the server has been seen. To be called when what it sent
-// was parsed.
-func (q *Queue[E]) Said(b *stream.Buffer) {
+// Asked is to be called when what the client sent was parsed, with the error that
+// ended it. It returns what Client of a protocol.Conn does: nil for ErrShort.
+func (q *Queue[E]) Asked(b *stream.Buffer, err error) error { return q.parsed(q.Sending, b, err) }
+
+// Said is Asked for what the server sent, and notes how far it has been seen.
+func (q *Queue[E]) Said(b *stream.Buffer, err error) error {
 	q.last = b.Latest()
 	q.seen = b.End()
 	q.heard = b.Ack()
+	return q.parsed(q.Answering, b, err)
+}
+
+// parsed notes that bytes of x were seen, if it is one.
+func (q *Queue[E]) parsed(x E, b *stream.Buffer, err error) error {
+	var none E
+	if x != none {
+		x.Base().Active = max(x.Base().Active, b.Latest())
+		q.table.Weigh(x)
+	}
+	if err == stream.ErrShort {
+		return nil
+	}
+	return err
 }
 
 // Completed notes that an answer ends before the front of b.

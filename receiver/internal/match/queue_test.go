@@ -120,8 +120,9 @@ func (c *lineConn) Client(b *stream.Buffer) error {
 	}
 }
 
-func (c *lineConn) Server(b *stream.Buffer) error {
-	defer c.Said(b)
+func (c *lineConn) Server(b *stream.Buffer) error { return c.Said(b, c.answers(b)) }
+
+func (c *lineConn) answers(b *stream.Buffer) error {
 	c.heavy = c.of.sheds != nil && c.of.sheds()
 	if err := c.Resume(b); err != nil {
 		c.astray[stream.Server] = true

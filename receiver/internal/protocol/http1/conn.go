@@ -56,14 +56,7 @@ func (c *conn) Client(b *stream.Buffer) error {
 			}
 		}
 	}
-	if x := c.Sending; x != nil {
-		x.Active = b.Latest()
-		c.Weigh(x)
-	}
-	if err == stream.ErrShort {
-		return nil
-	}
-	return err
+	return c.Asked(b, err)
 }
 
 // Server implements protocol.Conn.
@@ -87,15 +80,7 @@ func (c *conn) Server(b *stream.Buffer) error {
 			}
 		}
 	}
-	if x := c.Answering; x != nil {
-		x.Active = max(x.Active, b.Latest())
-		c.Weigh(x)
-	}
-	c.Said(b)
-	if err == stream.ErrShort {
-		return nil
-	}
-	return err
+	return c.Said(b, err)
 }
 
 // Lost implements protocol.Conn.

@@ -85,13 +85,7 @@ func (c *conn) Client(b *stream.Buffer) error {
 	for err == nil {
 		err = c.clientPacket(b)
 	}
-	if x := c.Sending; x != nil {
-		x.Active = max(x.Active, b.Latest())
-	}
-	if err == stream.ErrShort {
-		return nil
-	}
-	return err
+	return c.Asked(b, err)
 }
 
 // Server implements protocol.Conn.
@@ -103,14 +97,7 @@ func (c *conn) Server(b *stream.Buffer) error {
 	for err == nil {
 		err = c.serverPacket(b)
 	}
-	if x := c.Answering; x != nil {
-		x.Active = max(x.Active, b.Latest())
-	}
-	c.Said(b)
-	if err == stream.ErrShort {
-		return nil
-	}
-	return err
+	return c.Said(b, err)
 }
 
 // Lost implements protocol.Conn.
