@@ -113,29 +113,29 @@ func (h *half) fieldAt(b *stream.Buffer, p []byte) (line []byte, end int, err er
 	return line, end, nil
 }
 
-// next returns the first field that begins in p at at or behind it and may be
+// next returns the first field that begins in p at from or behind it and may be
 // of interest, which those that begin otherwise than interesting are not, and
 // its end. No name means that the head is over. With that, or an error, what
 // was read is consumed.
-func (h *half) next(b *stream.Buffer, p []byte, at int, interesting *httpconv.Initials) (name, value []byte, end int, err error) {
+func (h *half) next(b *stream.Buffer, p []byte, from int, interesting *httpconv.Initials) (name, value []byte, end int, err error) {
 	for {
-		line, end, err := h.fieldAt(b, p[at:])
+		line, end, err := h.fieldAt(b, p[from:])
 		if err != nil {
-			b.Discard(int64(at))
-			return nil, nil, at, err
+			b.Discard(int64(from))
+			return nil, nil, from, err
 		}
-		at += end
+		from += end
 		h.size += end
 		if line == nil {
-			b.Discard(int64(at))
-			return nil, nil, at, nil
+			b.Discard(int64(from))
+			return nil, nil, from, nil
 		}
 		if !interesting.Has(line) {
 			continue
 		}
 		if name, value, ok := cut(line); ok {
 			h.field(name, value)
-			return name, value, at, nil
+			return name, value, from, nil
 		}
 	}
 }
