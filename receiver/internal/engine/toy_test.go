@@ -41,7 +41,7 @@ func (*toy) Detect(client, server []byte) protocol.Verdict {
 }
 
 func (p *toy) NewConn(ep *exchange.Endpoint, emit func(exchange.Exchange)) protocol.Conn {
-	return &toyConn{Table: match.New[*toyCall](4, &p.calls, ep, emit)}
+	return &toyConn{Table: match.NewTable[*toyCall](4, &p.calls, ep, emit)}
 }
 
 type toyCall struct {

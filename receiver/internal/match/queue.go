@@ -109,9 +109,9 @@ const (
 // inOrder is the key of every exchange.
 const inOrder = 0
 
-// NewQueue returns a queue; the arguments are those of New.
-func NewQueue[E Placed](max int, pool *sync.Pool, ep *exchange.Endpoint, emit func(exchange.Exchange)) Queue[E] {
-	return Queue[E]{table: New[E](max, pool, ep, emit)}
+// NewQueue returns a queue; the arguments are those of NewTable.
+func NewQueue[E Placed](limit int, pool *sync.Pool, ep *exchange.Endpoint, emit func(exchange.Exchange)) Queue[E] {
+	return Queue[E]{table: NewTable[E](limit, pool, ep, emit)}
 }
 
 // Open adds the exchange of the request that begins b; see Table.Open. At the

@@ -21,7 +21,7 @@ type Table[E Weighty] struct {
 	live   int // entries that are neither ghosts nor gone
 	gone   int
 	weight int32 // of the exchanges
-	max    int32
+	limit  int32
 	// shuffled says that a key was opened after a greater one. Until then an
 	// entry is found in a few steps however many are open.
 	shuffled bool
@@ -45,17 +45,17 @@ type entry[E Weighty] struct {
 	gone  bool // nothing is left but the key
 }
 
-// New returns a table of at most max open exchanges that belong to ep. It
+// NewTable returns a table of at most limit open exchanges that belong to ep. It
 // takes exchanges from pool, which must make and hold values of type E, and
 // calls emit for every one that ends.
-func New[E Weighty](max int, pool *sync.Pool, ep *exchange.Endpoint, emit func(exchange.Exchange)) Table[E] {
-	return Table[E]{max: int32(max), pool: pool, endpoint: ep, emit: emit}
+func NewTable[E Weighty](limit int, pool *sync.Pool, ep *exchange.Endpoint, emit func(exchange.Exchange)) Table[E] {
+	return Table[E]{limit: int32(limit), pool: pool, endpoint: ep, emit: emit}
 }
 
 // Open adds an exchange, or reports false at the limit. Its Core is reset, its
 // other fields are those of an earlier exchange: set them all.
 func (t *Table[E]) Open(key uint64, at stream.Time) (x E, ok bool) {
-	if t.Len() >= int(t.max) {
+	if t.Len() >= int(t.limit) {
 		return x, false
 	}
 	x = t.pool.Get().(E)

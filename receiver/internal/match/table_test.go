@@ -26,10 +26,10 @@ func (*call) Summary(dst []byte) []byte                 { return dst }
 func (c *call) String() string                          { return fmt.Sprintf("%d %v", c.Key, c.Outcome) }
 func (*call) Size() int                                 { return 0 }
 func (c *call) Weight() int                             { return c.weight }
-func newTable(max int) (*match.Table[*call], *[]string) {
+func newTable(limit int) (*match.Table[*call], *[]string) {
 	var ended []string
 	pool := &sync.Pool{New: func() any { return new(call) }}
-	t := match.New[*call](max, pool, new(exchange.Endpoint), func(x exchange.Exchange) {
+	t := match.NewTable[*call](limit, pool, new(exchange.Endpoint), func(x exchange.Exchange) {
 		ended = append(ended, x.(*call).String())
 	})
 	return &t, &ended
@@ -137,7 +137,7 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 		t.Skip("sync.Pool forgets on purpose under the race detector")
 	}
 	pool := &sync.Pool{New: func() any { return new(call) }}
-	tab := match.New[*call](64, pool, new(exchange.Endpoint), func(exchange.Exchange) {})
+	tab := match.NewTable[*call](64, pool, new(exchange.Endpoint), func(exchange.Exchange) {})
 	n := testing.AllocsPerRun(1000, func() {
 		for range 10 {
 			tab.Open(0, 1)
@@ -249,7 +249,7 @@ func BenchmarkManyOpen(b *testing.B) {
 	pool := &sync.Pool{New: func() any { return new(call) }}
 	for _, n := range []int{1, 100, 1000, 10_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			tab := match.New[*call](1<<20, pool, new(exchange.Endpoint), func(exchange.Exchange) {})
+			tab := match.NewTable[*call](1<<20, pool, new(exchange.Endpoint), func(exchange.Exchange) {})
 			r := rand.New(rand.NewPCG(1, 1))
 			keys := make([]uint64, n)
 			next := uint64(1)

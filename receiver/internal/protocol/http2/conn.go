@@ -330,7 +330,7 @@ func (c *conn) answering(id uint32, begun bool, at stream.Time) *call {
 		return nil
 	}
 	if c.early == nil { // they are no exchanges of the endpoint's yet
-		t := match.New[*call](maxEarly, &c.protocol.calls, nil, func(exchange.Exchange) {})
+		t := match.NewTable[*call](maxEarly, &c.protocol.calls, nil, func(exchange.Exchange) {})
 		c.early = &t
 	}
 	x, ok := c.early.Open(uint64(id), at)

@@ -90,7 +90,7 @@ func (p *Protocol) newConn(ep *exchange.Endpoint, emit func(exchange.Exchange)) 
 		served:   math.MaxUint32,
 		ledger:   ledger{known: ep.Opened, lose: func(string, uint64) {}},
 	}
-	c.calls = match.New[*call](maxOpen, &p.calls, ep, func(x exchange.Exchange) {
+	c.calls = match.NewTable[*call](maxOpen, &p.calls, ep, func(x exchange.Exchange) {
 		call := x.(*call)
 		c.learn(call)
 		call.settle()
