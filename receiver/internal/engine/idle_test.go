@@ -2,13 +2,13 @@ package engine_test
 
 import (
 	"io"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/perisco-io/perisco/receiver/internal/capture"
 	"github.com/perisco-io/perisco/receiver/internal/engine"
+	"github.com/perisco-io/perisco/receiver/internal/leaktest"
 	"github.com/perisco-io/perisco/receiver/internal/protocol"
 	"github.com/perisco-io/perisco/receiver/internal/stream"
 )
@@ -23,10 +23,10 @@ type crowd struct {
 
 func (c *crowd) Next(e *capture.Event) error {
 	if c.before == 0 {
-		c.before = inUse()
+		c.before = leaktest.Heap().Reachable
 	}
 	if c.left == 0 {
-		c.after = inUse()
+		c.after = leaktest.Heap().Reachable
 		return io.EOF
 	}
 	*e = c.events[c.next]
@@ -88,14 +88,4 @@ func TestWhatAllConnectionsWaitForTogetherIsBounded(t *testing.T) {
 	if kept > most+most/8 || (connections-dropped+1)*each < most {
 		t.Errorf("%d bytes are kept, %d messages were dropped of %d, want about %d bytes", kept, dropped, connections, most)
 	}
-}
-
-// inUse returns how many bytes of the heap are reachable.
-func inUse() uint64 {
-	for range 3 { // what a sync.Pool holds outlives one collection
-		runtime.GC()
-	}
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
 }

@@ -52,7 +52,7 @@ func FuzzQueue(f *testing.F) {
 		events := []capture.Event{{Flow: 1, Kind: capture.Opened, Side: k.observed, Sure: true, Sequenced: true}}
 		events = append(events, k.events[:shown]...)
 		events = append(events, k.lose(k.events[shown:], 6+r.IntN(40))...)
-		p, source := newLines(), &script{events}
+		p, source := newLines(), &script{events: events}
 		if flags&32 != 0 {
 			p.sheds = func() bool { return len(source.events) < len(events)-shown && r.IntN(20) == 0 }
 		}

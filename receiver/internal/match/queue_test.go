@@ -19,6 +19,7 @@ import (
 	"github.com/perisco-io/perisco/receiver/internal/exchange"
 	"github.com/perisco-io/perisco/receiver/internal/match"
 	"github.com/perisco-io/perisco/receiver/internal/protocol"
+	"github.com/perisco-io/perisco/receiver/internal/protocol/protocoltest"
 	"github.com/perisco-io/perisco/receiver/internal/stream"
 )
 
@@ -321,7 +322,10 @@ func (k *talk) lose(events []capture.Event, odds int) (kept []capture.Event) {
 }
 
 // script is a source of events.
-type script struct{ events []capture.Event }
+type script struct {
+	protocoltest.Recorded
+	events []capture.Event
+}
 
 func (s *script) Next(e *capture.Event) error {
 	if len(s.events) == 0 {
@@ -330,14 +334,6 @@ func (s *script) Next(e *capture.Event) error {
 	*e, s.events = s.events[0], s.events[1:]
 	return nil
 }
-func (*script) SetDeadline(time.Time)             {}
-func (*script) Skip(capture.FlowID, bool, uint32) {}
-func (*script) Whole(capture.FlowID, bool)        {}
-func (*script) Ignore(capture.FlowID)             {}
-func (*script) Losses(func(string, uint64))       {}
-func (*script) Now() stream.Time                  { return 0 }
-func (*script) Epoch() int64                      { return 0 }
-func (*script) Close() error                      { return nil }
 
 // pairs is a sink that looks for false pairs.
 type pairs struct {
@@ -401,7 +397,7 @@ func TestNoLossMakesAFalsePair(t *testing.T) {
 						events = append(events, k.events[:shown]...)
 						events = append(events, k.lose(k.events[shown:lossy], 6+r.IntN(40))...)
 						events = append(events, k.events[lossy:]...)
-						p, source := newLines(), &script{events}
+						p, source := newLines(), &script{events: events}
 						if n%2 == 1 { // memory is scarce meanwhile, too
 							p.sheds = func() bool {
 								n := len(source.events)
