@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/collector/component"
 
 	"github.com/perisco-io/perisco/receiver/internal/capture"
+	"github.com/perisco-io/perisco/receiver/internal/emit"
 )
 
 // Bounds of the configuration.
@@ -214,8 +215,8 @@ func createDefaultConfig() component.Config {
 		MaxConnections: 65536,
 		MaxStateSize:   64 << 20,
 		Batch: BatchConfig{
-			Size:    512,
-			Timeout: 200 * time.Millisecond,
+			Size:    emit.DefaultBatchSize,
+			Timeout: emit.DefaultBatchTimeout,
 		},
 		ProcPath: "/proc",
 	}

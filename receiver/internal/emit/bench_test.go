@@ -57,12 +57,12 @@ func byHand(n int, x *call) (ptrace.Traces, plog.Logs) {
 func TestEmittingAllocatesLittleMoreThanPdataAlone(t *testing.T) {
 	x := newCall(endpoint(stream.Server, proc(1, "a")))
 	e := started(t, Settings{Traces: consumertest.NewNop(), Logs: consumertest.NewNop()})
-	alone := testing.AllocsPerRun(20, func() { byHand(defaultBatchSize, x) })
-	whole := testing.AllocsPerRun(20, func() { emitN(e, defaultBatchSize) })
+	alone := testing.AllocsPerRun(20, func() { byHand(DefaultBatchSize, x) })
+	whole := testing.AllocsPerRun(20, func() { emitN(e, DefaultBatchSize) })
 	shutdown(t, e)
 	t.Logf("%v, alone %v", whole, alone)
 	// The texts of the bodies, which are a constant by hand; a batch, its sending.
-	assert.LessOrEqual(t, whole, alone+defaultBatchSize/16+64)
+	assert.LessOrEqual(t, whole, alone+DefaultBatchSize/16+64)
 }
 
 // emitting returns a running emitter of both signals.
@@ -76,8 +76,8 @@ func BenchmarkExchange(b *testing.B) {
 	x := newCall(endpoint(stream.Server, proc(1, "a")))
 	b.Run("pdata alone", func(b *testing.B) {
 		b.ReportAllocs()
-		for i := 0; i < b.N; i += defaultBatchSize {
-			byHand(min(defaultBatchSize, b.N-i), x)
+		for i := 0; i < b.N; i += DefaultBatchSize {
+			byHand(min(DefaultBatchSize, b.N-i), x)
 		}
 	})
 	b.Run("emit", func(b *testing.B) {
@@ -107,22 +107,22 @@ func BenchmarkExchange(b *testing.B) {
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 		e := emitting(b)
 		var alone, whole []time.Duration
-		for i := 0; i < b.N; i += batches * defaultBatchSize {
+		for i := 0; i < b.N; i += batches * DefaultBatchSize {
 			t0 := time.Now()
 			for range batches {
-				byHand(defaultBatchSize, x)
+				byHand(DefaultBatchSize, x)
 				runtime.Gosched()
 			}
 			t1 := time.Now()
 			for range batches {
-				emitN(e, defaultBatchSize)
+				emitN(e, DefaultBatchSize)
 				runtime.Gosched()
 			}
 			alone, whole = append(alone, t1.Sub(t0)), append(whole, time.Since(t1))
 		}
 		b.ReportMetric(float64(median(whole))/float64(median(alone)), "ratio")
-		b.ReportMetric(float64(median(alone))/(batches*defaultBatchSize), "alone-ns/op")
-		b.ReportMetric(float64(median(whole))/(batches*defaultBatchSize), "emit-ns/op")
+		b.ReportMetric(float64(median(alone))/(batches*DefaultBatchSize), "alone-ns/op")
+		b.ReportMetric(float64(median(whole))/(batches*DefaultBatchSize), "emit-ns/op")
 		if lost := e.lost(); len(lost) > 0 {
 			b.Errorf("not the whole path: %v", lost)
 		}

@@ -24,12 +24,15 @@ import (
 	"github.com/perisco-io/perisco/receiver/internal/stream"
 )
 
+// Defaults of Settings.
 const (
-	defaultBatchSize    = 512                    // exchanges; a span of a batch costs 40 % less than one alone
-	defaultBatchTimeout = 200 * time.Millisecond // how late a quiet machine's exchanges may be
+	DefaultBatchSize    = 512                    // exchanges; a span of a batch costs 40 % less than one alone
+	DefaultBatchTimeout = 200 * time.Millisecond // how late a quiet machine's exchanges may be
 	defaultQueue        = 16                     // batches: 80 ms at 100,000 exchanges/s, some 20 MB
 	defaultRetryFor     = 10 * time.Second       // memory_limiter refuses until a garbage collection or two have run
+)
 
+const (
 	// maxText is how many bytes of text the exchanges of a full batch may have on
 	// average; a batch of longer ones is sent before it is full. Most have some
 	// 300. Peers can make 16 KiB of a few bytes: HTTP/2 by its header tables, MySQL
@@ -112,8 +115,8 @@ type Emitter struct {
 
 // New returns an Emitter that sends nothing before Start.
 func New(set Settings) *Emitter {
-	set.BatchSize = or(set.BatchSize, defaultBatchSize)
-	set.BatchTimeout = or(set.BatchTimeout, defaultBatchTimeout)
+	set.BatchSize = or(set.BatchSize, DefaultBatchSize)
+	set.BatchTimeout = or(set.BatchTimeout, DefaultBatchTimeout)
 	set.Queue = or(set.Queue, defaultQueue)
 	set.RetryFor = or(set.RetryFor, defaultRetryFor)
 	if set.Identify == nil {
