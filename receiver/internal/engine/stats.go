@@ -21,6 +21,7 @@ const (
 	unaskedAnswer       = "answer_without_request"
 	unpaired            = "answers_unpaired"
 	turnNotCaptured     = "turn_not_captured" // of a client, on a connection of which too little was seen to know its protocol
+	other               = "other"             // more reasons than maxReasons
 	// requestNotCaptured follows the name of the protocol.
 	requestNotCaptured = "_request_not_captured"
 	notCaptured        = "message_cut_by_" // bytes were missing that a parser needed; capture.Event.Missing follows, sequenceGap or tornWrite
@@ -138,7 +139,7 @@ func (s *stats) loseMany(reason string, n uint64) {
 		s.losses = make(map[string]uint64)
 	}
 	if _, ok := s.losses[reason]; !ok && len(s.losses) >= maxReasons {
-		reason = "other"
+		reason = other
 	}
 	s.losses[reason] += n
 }
