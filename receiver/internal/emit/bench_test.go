@@ -18,7 +18,7 @@ import (
 
 // byHand builds the pdata of n exchanges as well as one can who knows it all
 // beforehand: the least that any receiver pays.
-func byHand(n int, x *call) (ptrace.Traces, plog.Logs) {
+func byHand(n int, x *call) {
 	td, ld := ptrace.NewTraces(), plog.NewLogs()
 	rs, rl := td.ResourceSpans().AppendEmpty(), ld.ResourceLogs().AppendEmpty()
 	rs.Resource().Attributes().PutStr("service.name", "a")
@@ -51,7 +51,6 @@ func byHand(n int, x *call) (ptrace.Traces, plog.Logs) {
 		m.CopyTo(r.Attributes())
 		r.Attributes().PutInt("perisco.exchange.duration", 1)
 	}
-	return td, ld
 }
 
 func TestEmittingAllocatesLittleMoreThanPdataAlone(t *testing.T) {

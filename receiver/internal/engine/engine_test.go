@@ -110,7 +110,7 @@ func (f *flow) open() *flow                             { f.event(capture.Opened
 func (f *flow) client(s string) *flow                   { return f.send(stream.Client, s, 0) }
 func (f *flow) server(s string) *flow                   { return f.send(stream.Server, s, 0) }
 func (f *flow) unseen(side stream.Side, n uint32) *flow { f.seq[side] += n; return f }
-func (f *flow) close() *flow                            { f.event(capture.Closed, f.side); return f }
+func (f *flow) close()                                  { f.event(capture.Closed, f.side) }
 
 func (f *flow) send(side stream.Side, s string, missing uint32) *flow {
 	e := f.event(capture.Data, side)
