@@ -88,7 +88,7 @@ static __always_inline int end_call(enum slot slot, struct sock *sk, const struc
 	if (!out && flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE)) // the stream does not move
 		return 0;
 	if (ret == 0)
-		return out ? 0 : ended_in(sk);
+		return out ? 0 : ended_in(slot, sk);
 	struct scratch *s = begin_data(slot, sk, out, ret);
 	if (!s)
 		return 0;

@@ -203,22 +203,27 @@ static __always_inline int end_data(enum slot slot, struct scratch *s, struct so
 	return 0;
 }
 
-// Not inlined: its event would be on the stack of those that copy, too.
-static __noinline int emit_state(struct sock *sk, enum kind kind, u8 flags)
+// Sends off that a connection opens, ends or closes, with the event made in e.
+static __always_inline int emit_state_in(struct event *e, struct sock *sk, enum kind kind, u8 flags)
 {
 	struct connection *c = find_connection(sk);
 	if (c && c->hidden)
 		return 0;
-	struct event e;
-	fill_socket(&e, sk, kind, flags, 0);
-	if (!wanted(sk, &e))
+	fill_socket(e, sk, kind, flags, 0);
+	if (!wanted(sk, e))
 		return 0;
-	if (output(&e, sizeof(e), false))
+	if (output(e, sizeof(*e), false))
 		return 0;
 	count(LOSS_RING_FULL_STATE);
 	if (c)
-		turns_untold(c, &e);
+		turns_untold(c, e);
 	if (c && c->opened && kind == KIND_CLOSED) // nobody will tell of them
-		count_many(LOSS_RING_FULL_TURN, e.role == ROLE_CLIENT ? c->turns_out : c->turns_in);
+		count_many(LOSS_RING_FULL_TURN, e->role == ROLE_CLIENT ? c->turns_out : c->turns_in);
 	return 0;
+}
+
+static __always_inline int emit_state(struct sock *sk, enum kind kind, u8 flags)
+{
+	struct event e;
+	return emit_state_in(&e, sk, kind, flags);
 }

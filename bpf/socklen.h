@@ -56,6 +56,6 @@ int BPF_PROG(socklen_recv, struct sock *sk, int ret, int flags)
 	if (ret < 0 || flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE) || !observed(sk))
 		return 0;
 	if (ret == 0)
-		return ended_in(sk);
+		return ended_in(SLOT_RECV, sk);
 	return socklen(SLOT_RECV, sk, false, ret, flags);
 }

@@ -49,8 +49,10 @@ static __always_inline int ended_out(struct sock *sk)
 }
 
 // For a receive that returned 0: the end of the stream, unless nothing was
-// asked for. Applications that see it again and again are told of once.
-static __always_inline int ended_in(struct sock *sk)
+// asked for. Applications that see it again and again are told of once. The event
+// is made in the slot of the program: on its stack there is no room beside what
+// its copies call, which old kernels round up to 32 bytes each.
+static __always_inline int ended_in(enum slot slot, struct sock *sk)
 {
 	if (!(READ(sk, sk_shutdown) & RCV_SHUTDOWN))
 		return 0;
@@ -59,7 +61,9 @@ static __always_inline int ended_in(struct sock *sk)
 		return 0;
 	if (c)
 		c->end_read = true;
-	return emit_state(sk, KIND_ENDED, 0);
+	u32 key = slot;
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &key);
+	return s ? emit_state_in(&s->event, sk, KIND_ENDED, 0) : 0;
 }
 
 static __always_inline int closed(struct sock *sk, int from)

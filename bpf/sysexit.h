@@ -92,7 +92,7 @@ int BPF_PROG(sysexit, struct pt_regs *regs, long ret)
 	if (nr == NR_sendmmsg || nr == NR_recvmmsg)
 		len_bytes = mmsg_bytes((void *)arg1, ret);
 	if (len_bytes == 0)
-		return out ? 0 : ended_in(sk);
+		return out ? 0 : ended_in(SLOT_SEND, sk);
 	struct scratch *s = begin_data(SLOT_SEND, sk, out, len_bytes);
 	if (!s)
 		return 0;
