@@ -113,7 +113,8 @@ func cast(t testing.TB, name string) *player {
 // child is this program, to be run as one of children.
 func child(name string) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), childEnv+"="+name)
+	// Without the signals by which Go preempts: they end a long read early.
+	cmd.Env = append(os.Environ(), childEnv+"="+name, "GODEBUG=asyncpreemptoff=1")
 	return cmd
 }
 

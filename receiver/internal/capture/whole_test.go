@@ -20,8 +20,11 @@ const (
 
 // readAll reads n bytes in one call.
 func (e *end) readAll(n int) {
-	_, _, err := unix.Recvfrom(e.fd, make([]byte, n), unix.MSG_WAITALL)
+	got, _, err := unix.Recvfrom(e.fd, make([]byte, n), unix.MSG_WAITALL)
 	must(err)
+	if got != n {
+		panic(fmt.Sprintf("read %d bytes of %d", got, n))
+	}
 }
 
 // within lets both ends work at once: what is sent may be more than the
