@@ -98,6 +98,12 @@ func cast(t testing.TB, name string) *player {
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if p.cmd.ProcessState == nil { // the test ended before the script
+			_ = p.cmd.Process.Kill()
+			_ = p.cmd.Wait()
+		}
+	})
 	p.in, p.out = in, bufio.NewReader(out)
 	p.pid = uint32(p.cmd.Process.Pid)
 	var clientAddr, serverAddr string
