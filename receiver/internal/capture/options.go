@@ -18,7 +18,8 @@ type Options struct {
 	// latter. Less costs less, and sees less.
 	MaxPayloadBytes int
 	// Openings are how connections begin whose reads and writes are wanted whole
-	// from the start, as if Source.Whole had been called before. 4 at the most.
+	// from the start, as if Source.Whole had been called before. 4 at the most;
+	// the first 8 bytes of each are compared.
 	Openings []stream.Opening
 	// Backend names the way to see reads and writes, one of Backends. Auto, the
 	// default, takes the first that works here.

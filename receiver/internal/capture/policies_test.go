@@ -23,8 +23,7 @@ func TestIgnoredFlowsReportNoMoreData(t *testing.T) {
 	forEachBackend(t, func(t *testing.T, b backend) {
 		src := openKernel(t, Options{}, b)
 		p := cast(t, ignored)
-		p.play()
-		p.see(src, func(w *watch) bool { return len(w.events) == 4 })
+		p.begin(src)
 		src.Ignore(p.client)
 		p.play()
 		w := p.see(src, (*watch).over)
@@ -58,8 +57,7 @@ func TestSkippedBytesAreCountedAndNotCopied(t *testing.T) {
 	forEachBackend(t, func(t *testing.T, b backend) {
 		src := openKernel(t, Options{}, b)
 		p := cast(t, skipped)
-		p.play()
-		first := p.see(src, func(w *watch) bool { return len(w.events) == 4 }).events
+		first := p.begin(src)
 		for _, e := range first {
 			switch {
 			case e.Flow == p.client && e.Kind == Data:
@@ -111,8 +109,7 @@ func TestOfWhatIsSkippedOnlyTurnsAndTheEndAreToldAndThatItGoesOn(t *testing.T) {
 	forEachBackend(t, func(t *testing.T, b backend) {
 		src := openKernel(t, Options{}, b)
 		p := cast(t, quiet)
-		p.play()
-		for _, e := range p.see(src, func(w *watch) bool { return len(w.events) == 4 }).events {
+		for _, e := range p.begin(src) {
 			if e.Kind == Data && e.Out {
 				src.Skip(e.Flow, true, e.Seq+e.Len+100*(quietWrites+2))
 			}

@@ -139,6 +139,14 @@ func (p *player) play() {
 	}
 }
 
+// begin lets the child go on until it has opened the connection and moved something
+// over it, and returns what both ends were seen to do.
+func (p *player) begin(src Source) []Event {
+	p.t.Helper()
+	p.play()
+	return p.see(src, func(w *watch) bool { return len(w.events) == 4 }).events
+}
+
 // A watch keeps what was seen of one player's connection.
 type watch struct {
 	p         *player

@@ -146,8 +146,7 @@ func playLong(t *testing.T, src Source, name string) (w *watch, left uint64) {
 	t.Helper()
 	before := losses(src)["recursion"]
 	p := cast(t, name)
-	p.play()
-	p.see(src, func(w *watch) bool { return len(w.events) >= 4 })
+	p.begin(src)
 	p.play()
 	src.Whole(p.client, true)
 	src.Whole(p.server, true)
@@ -235,8 +234,7 @@ func TestWhatIsSkippedOfALongWriteIsNotCopiedAndTheRestIs(t *testing.T) {
 	forEachBackend(t, func(t *testing.T, b backend) {
 		src := openKernel(t, Options{}, b)
 		p := cast(t, skippedWithin)
-		p.play()
-		for _, e := range p.see(src, func(w *watch) bool { return len(w.events) == 4 }).events {
+		for _, e := range p.begin(src) {
 			if e.Kind == Data {
 				src.Skip(e.Flow, e.Out, e.Seq+e.Len+45000)
 				if !e.Out {
