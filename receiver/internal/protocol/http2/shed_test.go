@@ -14,8 +14,10 @@ import (
 )
 
 // Amid blocks in several frames, too, a connection is made to forget all. What
-// exchanges say is then less, and never of another.
+// exchanges say is then less, and never of another. What its encoders believe known
+// they never tell again, so only the first exchanges are sure to be whole.
 func TestWhatIsForgottenIsAbsentNotWrong(t *testing.T) {
+	const remembered = 50
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
@@ -24,7 +26,7 @@ func TestWhatIsForgottenIsAbsentNotWrong(t *testing.T) {
 		write := func(from stream.Side, s *speaker) {
 			cut(r, s.take(), func(p []byte) {
 				l.must(t, from, p)
-				if r.IntN(500) == 0 {
+				if len(l.ends) >= remembered && r.IntN(500) == 0 {
 					l.conn.Shed(l.now)
 					if n := l.conn.Weight(); n != 0 || l.conn.Live() != 0 {
 						t.Fatalf("%d bytes are kept, %d exchanges are open", n, l.conn.Live())
@@ -77,8 +79,8 @@ func TestWhatIsForgottenIsAbsentNotWrong(t *testing.T) {
 				t.Errorf("%q: %v, %q", say, x.Outcome, x.ErrorType)
 			}
 		}
-		if whole == 0 || whole == requests {
-			t.Errorf("%d are whole", whole)
+		if whole < remembered || whole == requests {
+			t.Errorf("%d are whole, want at least %d and not all", whole, remembered)
 		}
 		t.Logf("%v: %d whole of %d", side, whole, requests)
 	}
