@@ -162,7 +162,8 @@ func FuzzSource(f *testing.F) {
 	}
 	file := filepath.Join(f.TempDir(), "capture")
 	f.Fuzz(func(t *testing.T, p []byte) {
-		if err := os.WriteFile(file, p, 0o600); err != nil {
+		// Not over the one before: file systems write that to the disk at once.
+		if err := errors.Join(os.RemoveAll(file), os.WriteFile(file, p, 0o600)); err != nil {
 			t.Fatal(err)
 		}
 		s, err := Open(Options{File: file})
