@@ -1,6 +1,7 @@
 package process
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,11 +21,12 @@ func FuzzIdentity(f *testing.F) {
 	f.Add("/a\xff\x00", "\x00\x00=", "::\n", ")))", "\n/\x7f")
 	dir := f.TempDir()
 	pid := filepath.Join(dir, "7")
-	if err := os.Mkdir(pid, 0o755); err != nil {
-		f.Fatal(err)
-	}
 	f.Fuzz(func(t *testing.T, cmdline, environ, cgroup, comm, exe string) {
 		const ticks = 100 // 1 s
+		// New files: what is written over others goes to the disk at once.
+		if err := errors.Join(os.RemoveAll(pid), os.Mkdir(pid, 0o755)); err != nil {
+			t.Fatal(err)
+		}
 		write := func(name, text string) {
 			if err := os.WriteFile(filepath.Join(pid, name), []byte(text), 0o600); err != nil {
 				t.Fatal(err)
@@ -34,9 +36,7 @@ func FuzzIdentity(f *testing.F) {
 		write("cmdline", cmdline)
 		write("environ", environ)
 		write("cgroup", cgroup)
-		link := filepath.Join(pid, "exe")
-		_ = os.Remove(link)
-		_ = os.Symlink(exe, link) // some texts cannot be a link's
+		_ = os.Symlink(exe, filepath.Join(pid, "exe")) // some texts cannot be a link's
 		p := exchange.Process{PID: 7, Start: ticks * 1e7}
 		copy(p.Comm[:], comm)
 		id := Resolver{Root: dir}.Resolve(p)
