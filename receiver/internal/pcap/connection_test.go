@@ -1,6 +1,7 @@
 package pcap
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -212,6 +213,16 @@ func TestConnections(t *testing.T) {
 				k.open().client("ask").unseen(func() { k.server("one") }).server("two").rst(client)
 			},
 			want:   []string{`1 opened`, `1 client "ask"`, `1 server "" +3 not_in_file`, `1 server "two"`, `1 closed reset`},
+			losses: "segment_missing=1",
+		},
+		{
+			name: "what is waited for at an abort is missing before it",
+			tape: func(t *tape, k *talk) {
+				k.open().client("ask").unseen(func() { k.server("answer") }).ack(client).rst(client)
+				t.at = t.at.Add(time.Second)
+				t.talk(netip.AddrPortFrom(clientV4.Addr(), 40002), serverV4).open()
+			},
+			want:   []string{`1 opened`, `1 client "ask"`, `1 server "" +6 not_in_file`, `1 closed reset`},
 			losses: "segment_missing=1",
 		},
 		{

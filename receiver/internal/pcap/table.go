@@ -156,7 +156,8 @@ func (t *table) replace(c *connection) {
 	t.forget(c)
 }
 
-// close hands out what is held, and the end of the connection.
+// close hands out what is held, what is missing of what was waited for, and the
+// end of the connection.
 func (t *table) close(c *connection, reset bool) {
 	if c.closed {
 		return
@@ -164,6 +165,9 @@ func (t *table) close(c *connection, reset bool) {
 	c.closed = true // first, because to hand out a segment may close, too
 	for c.count() > 0 {
 		t.force(c)
+	}
+	if c.stalled != 0 {
+		t.giveUp(c)
 	}
 	if c.shown {
 		t.event(c, capture.Closed, c.server, capture.Event{Reset: reset})
