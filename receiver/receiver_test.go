@@ -306,7 +306,7 @@ func TestConsumerThatFailsForAWhileIsReportedOnChange(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	tap := newTap()
 	tap.lose("ring_full", 3)
-	tap.lose("ignored", 5)
+	tap.ignored.Store(5)
 	f := newFactory(tap.open)
 	tel := componenttest.NewTelemetry()
 	defer func() { require.NoError(t, tel.Shutdown(context.Background())) }()
@@ -366,7 +366,7 @@ func TestLossesAreLoggedOnceAndOnlyIfThereAreAny(t *testing.T) {
 		time.Sleep(3 * time.Minute)
 		require.Zero(t, log.Len())
 
-		tap.lose("ignored", 5)
+		tap.ignored.Store(5)
 		time.Sleep(3 * time.Minute)
 		require.Zero(t, log.Len())
 
@@ -391,7 +391,7 @@ func TestConnectionsOfAProtocolThatIsDisabledAreLeftToTheKernel(t *testing.T) {
 	p := newPair(t, f, nop(), cfg)
 	require.NoError(t, p.start())
 	tap.get(7, "/")
-	require.Eventually(t, func() bool { return tap.ignored.Load() == 7 }, soon, time.Millisecond)
+	require.Eventually(t, func() bool { return tap.unwanted.Load() == 7 }, soon, time.Millisecond)
 	require.NoError(t, p.shutdown())
 	require.Zero(t, p.spans.SpanCount())
 }

@@ -17,7 +17,8 @@ type tap struct {
 	events   chan capture.Event
 	epoch    int64
 	deadline time.Time
-	ignored  atomic.Uint64 // the flow of which no more was wanted
+	unwanted atomic.Uint64 // the flow of which no more was wanted
+	ignored  atomic.Uint64 // events
 
 	mu   sync.Mutex
 	lost map[string]uint64
@@ -68,7 +69,8 @@ func (s *tap) Close() error                      { s.end(os.ErrClosed); return n
 func (s *tap) SetDeadline(t time.Time)           { s.deadline = t }
 func (s *tap) Skip(capture.FlowID, bool, uint32) {}
 func (s *tap) Whole(capture.FlowID, bool)        {}
-func (s *tap) Ignore(id capture.FlowID)          { s.ignored.Store(uint64(id)) }
+func (s *tap) Ignore(id capture.FlowID)          { s.unwanted.Store(uint64(id)) }
+func (s *tap) Ignored() uint64                   { return s.ignored.Load() }
 func (s *tap) Now() stream.Time                  { return stream.Time(time.Now().UnixNano() - s.epoch) }
 func (s *tap) Epoch() int64                      { return s.epoch }
 

@@ -59,7 +59,7 @@ func (r *running) observe(set receiver.Settings) (*metadata.TelemetryBuilder, er
 		}),
 		tb.RegisterReceiverPeriscoLossesCallback(byReason(r.losses)),
 		tb.RegisterReceiverPeriscoIgnoredConnectionsCallback(byReason(r.engine.Ignored)),
-		tb.RegisterReceiverPeriscoIgnoredEventsCallback(single(r.ignored)),
+		tb.RegisterReceiverPeriscoIgnoredEventsCallback(single(func() int64 { return int64(r.source.Ignored()) })),
 		tb.RegisterReceiverPeriscoEvictedProcessesCallback(single(func() int64 { return int64(r.emitter.Evictions()) })),
 		tb.RegisterReceiverPeriscoUnidentifiedProcessesCallback(single(func() int64 { return int64(r.emitter.Unidentified()) })),
 		tb.RegisterReceiverPeriscoDroppedItemsCallback(byReason(r.emitter.Losses)),
@@ -71,28 +71,10 @@ func (r *running) observe(set receiver.Settings) (*metadata.TelemetryBuilder, er
 	return tb, nil
 }
 
-// unwanted is the reason for which a source did not deliver what it was told to
-// ignore. That is no loss.
-const unwanted = "ignored"
-
 // losses reports what was lost before it became an exchange.
 func (r *running) losses(yield func(reason string, n uint64)) {
-	r.source.Losses(func(reason string, n uint64) {
-		if reason != unwanted {
-			yield(reason, n)
-		}
-	})
+	r.source.Losses(yield)
 	r.engine.Losses(yield)
-}
-
-// ignored returns how many events nobody wanted.
-func (r *running) ignored() (events int64) {
-	r.source.Losses(func(reason string, n uint64) {
-		if reason == unwanted {
-			events += int64(n)
-		}
-	})
-	return events
 }
 
 // count returns everything that was lost so far, by reason.

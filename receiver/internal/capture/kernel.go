@@ -29,7 +29,7 @@ type kernel struct {
 	backend  string
 	refused  Refusals // backends tried before
 
-	mu       sync.Mutex // guards what Close takes away under Skip, Whole, Ignore and Losses
+	mu       sync.Mutex // guards what Close takes away under Skip, Whole, Ignore, Losses and Ignored
 	policies *policies
 	closed   bool
 }
@@ -226,6 +226,15 @@ func (k *kernel) Losses(yield func(reason string, events uint64)) {
 		k.programs.lost(yield)
 		yield("self_test", k.early.lost)
 	}
+}
+
+func (k *kernel) Ignored() (events uint64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.closed {
+		return 0
+	}
+	return k.programs.count(bpf.CaptureLossLOSS_IGNORED)
 }
 
 func (k *kernel) Backend() (name string, refused Refusals) { return k.backend, k.refused }

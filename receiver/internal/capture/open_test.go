@@ -63,7 +63,10 @@ func TestCloseInterruptsNextAndReleasesAll(t *testing.T) {
 		src.SetDeadline(time.Now())
 		src.Skip(1, true, 1)
 		src.Ignore(1)
-		src.Losses(func(string, uint64) {})
+		src.Losses(func(string, uint64) { t.Error("losses of a source that is closed") })
+		if n := src.Ignored(); n != 0 {
+			t.Errorf("%d events ignored of a source that is closed", n)
+		}
 	}
 	if after := leaktest.OpenFiles(); after != before {
 		t.Errorf("%d files are open, want %d", after, before)

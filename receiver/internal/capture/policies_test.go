@@ -34,7 +34,7 @@ func TestIgnoredFlowsReportNoMoreData(t *testing.T) {
 		if got, want := w.of(stream.Server), lines("opened", "got 100", "got 200", "ended", "closed"); got != want {
 			t.Errorf("server:\n%s\nwant:\n%s", got, want)
 		}
-		if n := losses(src)["ignored"]; n != 1 {
+		if n := src.Ignored(); n != 1 {
 			t.Errorf("%d events ignored, want 1", n)
 		}
 	})

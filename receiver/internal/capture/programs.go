@@ -112,18 +112,13 @@ func (p *programs) findListeners() error {
 	return nil
 }
 
-// lost counts the events that never reached the ring, by token.
+// lost counts the events that somebody wanted and that never reached the ring,
+// by token.
 func (p *programs) lost(yield func(reason string, events uint64)) {
-	perCPU := make([]uint64, ebpf.MustPossibleCPU())
 	for i, reason := range p.losses {
-		if err := p.Maps[bpf.CaptureMapLosses].Lookup(uint32(i), perCPU); err != nil {
-			continue // closed
+		if i := bpf.CaptureLoss(i); i != bpf.CaptureLossLOSS_IGNORED {
+			yield(reason, p.count(i))
 		}
-		var sum uint64
-		for _, n := range perCPU {
-			sum += n
-		}
-		yield(reason, sum)
 	}
 	// The kernel does not run a program inside itself on the same CPU.
 	var sum uint64
@@ -133,6 +128,17 @@ func (p *programs) lost(yield func(reason string, events uint64)) {
 		}
 	}
 	yield("recursion", sum)
+}
+
+// count is how many events have become of this.
+func (p *programs) count(loss bpf.CaptureLoss) (events uint64) {
+	perCPU := make([]uint64, ebpf.MustPossibleCPU())
+	// Fails only where the map is closed, or has fewer than bpf/event.h counts.
+	_ = p.Maps[bpf.CaptureMapLosses].Lookup(uint32(loss), perCPU)
+	for _, n := range perCPU {
+		events += n
+	}
+	return events
 }
 
 func (p *programs) Close() error {

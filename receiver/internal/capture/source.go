@@ -78,7 +78,7 @@ const Skipped = "skipped"
 
 // A Source yields what was seen of some connections, in the order in which it
 // was seen. Next, SetDeadline, Skip, Whole and Ignore are for one goroutine; Close,
-// Losses, Now and Epoch may be called from any.
+// Losses, Ignored, Now and Epoch may be called from any.
 type Source interface {
 	// Next waits for an event. It returns os.ErrDeadlineExceeded when the
 	// deadline has passed and nothing is left to read, io.EOF at the end of a
@@ -107,6 +107,9 @@ type Source interface {
 	// Losses reports, for each reason, how many events were lost before they
 	// reached Next, since the source was opened. Nothing once closed.
 	Losses(yield func(reason string, events uint64))
+	// Ignored is how many Data events Ignore has spared since the source was
+	// opened; 0 where they are not counted, and once closed.
+	Ignored() (events uint64)
 	// Now is the time on the clock of events, which nobody sets.
 	Now() stream.Time
 	// Epoch is what to add to a stream.Time to get nanoseconds since 1970 UTC.

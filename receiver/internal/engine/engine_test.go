@@ -59,6 +59,7 @@ func (s *script) Next(e *capture.Event) error {
 
 func (s *script) SetDeadline(time.Time)       {}
 func (s *script) Losses(func(string, uint64)) {}
+func (s *script) Ignored() uint64             { return 0 }
 func (s *script) Close() error                { return nil }
 func (s *script) Ignore(id capture.FlowID)    { s.ask("ignore %d", id) }
 func (s *script) Whole(id capture.FlowID, skim bool) {

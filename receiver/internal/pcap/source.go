@@ -190,6 +190,9 @@ func (s *Source) Ignore(id capture.FlowID) { s.table.ignore(id) }
 // Losses reports what the file lacks, and what could not be read of it.
 func (s *Source) Losses(yield func(reason string, events uint64)) { s.losses.report(yield) }
 
+// Ignored is 0: what was ignored is not counted.
+func (*Source) Ignored() uint64 { return 0 }
+
 // Now is only asked for by who waits, which Next never lets anybody do.
 func (s *Source) Now() stream.Time { return stream.Time(time.Now().UnixNano() - s.Epoch()) }
 

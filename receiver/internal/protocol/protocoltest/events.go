@@ -19,6 +19,7 @@ func (Recorded) Skip(capture.FlowID, bool, uint32) {}
 func (Recorded) Whole(capture.FlowID, bool)        {}
 func (Recorded) Ignore(capture.FlowID)             {}
 func (Recorded) Losses(func(string, uint64))       {}
+func (Recorded) Ignored() uint64                   { return 0 }
 func (Recorded) Now() stream.Time                  { return 0 }
 func (Recorded) Epoch() int64                      { return 0 }
 func (Recorded) Close() error                      { return nil }
