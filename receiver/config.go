@@ -16,14 +16,10 @@ import (
 
 // Bounds of the configuration.
 const (
-	minRingBuffer = 64 << 10 // bytes: some of the largest events
-	maxRingBuffer = 1 << 30  // bytes of kernel memory; a second of 1 GB/s, which no reader catches up with
-	minPayload    = 256      // bytes: less cuts most request heads
-	maxPayload    = 16 << 10 // bytes, what the BPF programs can copy at once
-	maxBatch      = 8192     // spans of 500 bytes fill the 4 MiB that gRPC servers accept by default
-	minTimeout    = time.Second
-	minState      = 1 << 20 // bytes: some connections as large as they may become
-	maxClients    = 64      // networks: each span of a server is compared with all
+	maxBatch   = 8192 // spans of 500 bytes fill the 4 MiB that gRPC servers accept by default
+	minTimeout = time.Second
+	minState   = 1 << 20 // bytes: some connections as large as they may become
+	maxClients = 64      // networks: each span of a server is compared with all
 )
 
 var _ component.Config = (*Config)(nil)
@@ -125,11 +121,11 @@ type CaptureConfig struct {
 // Validate implements confmap.Validator.
 func (c *CaptureConfig) Validate() error {
 	var errs []error
-	if n := c.RingBufferSize; n < minRingBuffer || n > maxRingBuffer || n&(n-1) != 0 {
-		errs = append(errs, fmt.Errorf("ring_buffer_size is %d: set it to a power of two from %d to %d", n, minRingBuffer, maxRingBuffer))
+	if n := c.RingBufferSize; n < capture.MinRingBytes || n > capture.MaxRingBytes || n&(n-1) != 0 {
+		errs = append(errs, fmt.Errorf("ring_buffer_size is %d: set it to a power of two from %d to %d", n, capture.MinRingBytes, capture.MaxRingBytes))
 	}
-	if n := c.MaxPayload; n < minPayload || n > maxPayload {
-		errs = append(errs, fmt.Errorf("max_payload is %d: set it to a number of bytes from %d to %d", n, minPayload, maxPayload))
+	if n := c.MaxPayload; n < capture.MinPayloadBytes || n > capture.MaxPayloadBytes {
+		errs = append(errs, fmt.Errorf("max_payload is %d: set it to a number of bytes from %d to %d", n, capture.MinPayloadBytes, capture.MaxPayloadBytes))
 	}
 	if all := capture.Backends(); !slices.Contains(all, c.Backend) {
 		errs = append(errs, fmt.Errorf("backend is %q: set it to one of %s", c.Backend, strings.Join(all, ", ")))
@@ -205,8 +201,8 @@ func createDefaultConfig() component.Config {
 	return &Config{
 		ErrorMode: PropagateError,
 		Capture: CaptureConfig{
-			RingBufferSize: 4 << 20,
-			MaxPayload:     maxPayload,
+			RingBufferSize: capture.DefaultRingBytes,
+			MaxPayload:     capture.MaxPayloadBytes,
 			Backend:        capture.Auto,
 			PCAP:           PCAPConfig{KeepTime: true},
 		},

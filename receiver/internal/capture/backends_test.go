@@ -137,7 +137,7 @@ func TestEveryRefusalIsTold(t *testing.T) {
 	}
 	// What is wrong with the configuration is no matter of backends.
 	_, err = Open(Options{RingBytes: 3})
-	if want := "ring of 3 bytes: must be a power of two from 65536 on"; err == nil || err.Error() != want {
+	if want := "ring of 3 bytes: must be a power of two from 65536 to 1073741824"; err == nil || err.Error() != want {
 		t.Errorf("said %v, want %q", err, want)
 	}
 }

@@ -387,7 +387,7 @@ func TestFramesAreCopiedWholeWhereThatIsWanted(t *testing.T) {
 
 func TestFramesAreFollowedWhileTheRingIsFull(t *testing.T) {
 	forEachBackend(t, func(t *testing.T, b backend) {
-		src := openFramed(t, Options{RingBytes: leastRingBytes}, b)
+		src := openFramed(t, Options{RingBytes: MinRingBytes}, b)
 		p, q := cast(t, bulks), cast(t, parting)
 		q.play() // nobody reads
 		p.play()

@@ -132,11 +132,7 @@ func open(o Options, b backend, types types) (_ *kernel, err error) {
 
 // configure sets the knobs of bpf/config.h and the size of the ring.
 func configure(spec *ebpf.CollectionSpec, o Options) error {
-	var maxPayload uint32
-	if err := spec.Variables[bpf.CaptureVarMaxPayloadBytes].Get(&maxPayload); err != nil {
-		return err
-	}
-	if err := o.settle(int(maxPayload)); err != nil {
+	if err := o.settle(); err != nil {
 		return err
 	}
 	if err := o.checkOpenings(); err != nil {

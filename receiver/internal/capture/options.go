@@ -10,12 +10,13 @@ import (
 // Options say how much to capture. The zero value asks for the defaults.
 type Options struct {
 	// RingBytes is the size of the ring buffer in which events wait for Next:
-	// what the node may send and receive while the reader does not run. A
-	// power of two, at least 64 KiB. 4 MiB by default, all of it resident.
+	// what the node may send and receive while the reader does not run. A power
+	// of two, MinRingBytes to MaxRingBytes, by default DefaultRingBytes; all of
+	// it resident.
 	RingBytes int
 	// MaxPayloadBytes is how much of one read or write is copied at the most,
-	// or 64 times that where it is wanted whole: 256 to 16384, by default the
-	// latter. Less costs less, and sees less.
+	// or 64 times that where it is wanted whole: MinPayloadBytes to
+	// MaxPayloadBytes, by default the latter. Less costs less, and sees less.
 	MaxPayloadBytes int
 	// Openings are how connections begin whose reads and writes are wanted whole
 	// from the start, as if Source.Whole had been called before. 4 at the most;
@@ -44,12 +45,13 @@ const (
 // Backends are what Options.Backend may be; Auto tries them in this order.
 func Backends() []string { return []string{Auto, Socklen, Fexit, Kprobe, Sysexit} }
 
+// Bounds of Options, in bytes.
 const (
-	defaultRingBytes = 4 << 20
-	// Holds some of the largest records, and is a multiple of any page size.
-	leastRingBytes = 64 << 10
-	// The first bytes of a message must fit to tell its protocol.
-	leastPayloadBytes = 256
+	DefaultRingBytes = 4 << 20
+	MinRingBytes     = 64 << 10 // holds some of the largest records, and is a multiple of any page size
+	MaxRingBytes     = 1 << 30  // a second of 1 GB/s, which no reader catches up with
+	MinPayloadBytes  = 256      // the first bytes of a message must fit to tell its protocol
+	MaxPayloadBytes  = 16 << 10 // PAYLOAD_BYTES of bpf/config.h
 )
 
 // What bpf/event.h has room for.
@@ -81,20 +83,19 @@ func (o *Options) checkOpenings() error {
 	return nil
 }
 
-// settle puts in the defaults and checks the rest. maxPayloadBytes is what the
-// programs can hold.
-func (o *Options) settle(maxPayloadBytes int) error {
+// settle puts in the defaults and checks the rest.
+func (o *Options) settle() error {
 	if o.RingBytes == 0 {
-		o.RingBytes = defaultRingBytes
+		o.RingBytes = DefaultRingBytes
 	}
-	if n := o.RingBytes; n < leastRingBytes || n&(n-1) != 0 || n > math.MaxInt32 {
-		return fmt.Errorf("ring of %d bytes: must be a power of two from %d on", n, leastRingBytes)
+	if n := o.RingBytes; n < MinRingBytes || n > MaxRingBytes || n&(n-1) != 0 {
+		return fmt.Errorf("ring of %d bytes: must be a power of two from %d to %d", n, MinRingBytes, MaxRingBytes)
 	}
 	if o.MaxPayloadBytes == 0 {
-		o.MaxPayloadBytes = maxPayloadBytes
+		o.MaxPayloadBytes = MaxPayloadBytes
 	}
-	if n := o.MaxPayloadBytes; n < leastPayloadBytes || n > maxPayloadBytes {
-		return fmt.Errorf("payload of %d bytes: must be %d to %d", n, leastPayloadBytes, maxPayloadBytes)
+	if n := o.MaxPayloadBytes; n < MinPayloadBytes || n > MaxPayloadBytes {
+		return fmt.Errorf("payload of %d bytes: must be %d to %d", n, MinPayloadBytes, MaxPayloadBytes)
 	}
 	return nil
 }

@@ -116,9 +116,9 @@ func TestOptionsAreChecked(t *testing.T) {
 		{"defaults", Options{}, ""},
 		{"the smallest", Options{RingBytes: 65536, MaxPayloadBytes: 256}, ""},
 		{"a ring that is no power of two", Options{RingBytes: 100_000},
-			"ring of 100000 bytes: must be a power of two from 65536 on"},
+			"ring of 100000 bytes: must be a power of two from 65536 to 1073741824"},
 		{"a ring too small for large records", Options{RingBytes: 32768},
-			"ring of 32768 bytes: must be a power of two from 65536 on"},
+			"ring of 32768 bytes: must be a power of two from 65536 to 1073741824"},
 		{"a payload too small to tell a protocol", Options{MaxPayloadBytes: 255},
 			"payload of 255 bytes: must be 256 to 16384"},
 		{"a payload too large for the programs", Options{MaxPayloadBytes: 16385},
@@ -126,13 +126,24 @@ func TestOptionsAreChecked(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := ""
-			if err := tt.o.settle(16384); err != nil {
+			if err := tt.o.settle(); err != nil {
 				got = err.Error()
 			}
 			if got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
+	}
+}
+
+func TestThePayloadIsBoundedByWhatTheProgramsHold(t *testing.T) {
+	spec, err := bpf.LoadCapture()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var most uint32
+	if err := spec.Variables[bpf.CaptureVarMaxPayloadBytes].Get(&most); err != nil || most != MaxPayloadBytes {
+		t.Errorf("the programs hold %d bytes, want %d: %v", most, MaxPayloadBytes, err)
 	}
 }
 

@@ -30,7 +30,7 @@ var flood = register("more than the ring holds", script{do: func(c, s *end) {
 }})
 
 func TestWhatTheRingCannotHoldIsCountedAndAHole(t *testing.T) {
-	src := openKernel(t, Options{RingBytes: leastRingBytes}, best())
+	src := openKernel(t, Options{RingBytes: MinRingBytes}, best())
 	p := cast(t, flood)
 	p.play() // nobody reads
 	lost := losses(src)["ring_full_data"]
@@ -77,7 +77,7 @@ var late = register("a byte, another, and later many", script{do: func(c, s *end
 
 // Nothing but the alarm ends its waits.
 func TestAReaderThatSleepsIsWoken(t *testing.T) {
-	src := openKernel(t, Options{RingBytes: leastRingBytes}, best())
+	src := openKernel(t, Options{RingBytes: MinRingBytes}, best())
 	alarm := src.(*kernel).ring.alarm
 	p := cast(t, late)
 	p.play()
@@ -133,7 +133,7 @@ var ofAllSizes = register("reads and writes of all sizes", script{do: func(c, s 
 }})
 
 func TestRecordsThatGoOnAtTheRingsBeginningAreWhole(t *testing.T) {
-	src := openKernel(t, Options{RingBytes: leastRingBytes}, best())
+	src := openKernel(t, Options{RingBytes: MinRingBytes}, best())
 	p := cast(t, ofAllSizes)
 	for range crossings {
 		p.play()

@@ -85,7 +85,7 @@ func TestATurnIsCountedByTheEventThatBeginsIt(t *testing.T) {
 
 func TestTurnsThatTheRingCannotHoldAreToldByTheNextEvent(t *testing.T) {
 	forEachBackend(t, func(t *testing.T, b backend) {
-		src := openKernel(t, Options{RingBytes: leastRingBytes}, b)
+		src := openKernel(t, Options{RingBytes: MinRingBytes}, b)
 		p := cast(t, dialogue)
 		p.play() // nobody reads
 		seen := len(p.see(src, func(*watch) bool { return true }).events)
@@ -110,7 +110,7 @@ var parting = register("a dialogue that ends", script{do: func(c, s *end) {
 
 func TestTurnsOfAConnectionWhoseCloseIsLostAreCounted(t *testing.T) {
 	forEachBackend(t, func(t *testing.T, b backend) {
-		src := openKernel(t, Options{RingBytes: leastRingBytes}, b)
+		src := openKernel(t, Options{RingBytes: MinRingBytes}, b)
 		p := cast(t, parting)
 		p.play() // nobody reads
 		w := p.see(src, func(*watch) bool { return true })
