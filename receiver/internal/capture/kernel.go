@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
-	"golang.org/x/sys/unix"
 
 	"github.com/perisco-io/perisco/bpf"
 	"github.com/perisco-io/perisco/receiver/internal/stream"
@@ -235,19 +234,9 @@ func (k *kernel) Ignored() (events uint64) {
 
 func (k *kernel) Backend() (name string, refused Refusals) { return k.backend, k.refused }
 
-func (k *kernel) Now() stream.Time {
-	var boot unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot) // it is always there
-	return stream.Time(boot.Nano())
-}
+func (k *kernel) Now() stream.Time { return stream.Time(boottime()) }
 
-func (k *kernel) Epoch() int64 {
-	var real, boot unix.Timespec
-	// Neither fails: both clocks are always there.
-	_ = unix.ClockGettime(unix.CLOCK_REALTIME, &real)
-	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot)
-	return real.Nano() - boot.Nano()
-}
+func (k *kernel) Epoch() int64 { return offset(realtime, boottime) }
 
 func (k *kernel) Close() error {
 	k.mu.Lock()
