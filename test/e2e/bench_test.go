@@ -160,7 +160,7 @@ func cpuTime(b *testing.B, pids []int) time.Duration {
 // kept connections. It is two exchanges, of the server and of the client.
 func BenchmarkNginx(b *testing.B) {
 	nginx := startNginx(b, nginxSetup{Sendfile: true}, 0)
-	compare(b, byWrk(nginx.family(), 2, 0, "-c32", nginx.url()+"/file/"), 5,
+	compare(b, byWrk(nginx.family(), 0, "-c32", nginx.url()+"/file/"), 5,
 		side{"off", nil},
 		side{"filtered", &setup{Discard: true, Options: fmt.Sprintf("{filter: {exclude: {ports: [%d]}}}", nginx.port)}},
 		side{"ignored", &setup{Discard: true, Options: "{protocols: {http: {enabled: false}, http2: {enabled: false}}}"}},

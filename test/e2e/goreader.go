@@ -104,7 +104,8 @@ func (c *goChat) take(s step) (t told) {
 	if s.Do == "kept" || len(s.Args) > 0 && !c.interpolates {
 		t.What = "EXECUTE"
 	}
-	ctx, err := context.Background(), error(nil)
+	ctx := context.Background()
+	var err error
 	switch s.Do {
 	case "ping":
 		t.What = "PING"

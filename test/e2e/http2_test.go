@@ -116,22 +116,7 @@ func TestNginxOverHTTP2(t *testing.T) {
 					requests[i].URI = fmt.Sprintf("/huge/%d", i)
 				}
 			}
-			began := time.Now()
-			seen := load.run(t, nginx.url(), requests)
-			ended := time.Now()
-			workers, exe := children(nginx.pid()), executable(t, nginx.pid())
-			collector.settle(t)
-			collector.checkLossless(t)
-			collector.checkAccounts(t)
-			collector.end(t)
-
-			log := nginx.accessLog(t)
-			checkSame(t, "what the client saw and what nginx logged", seen, logged(log))
-			checkBoth(t, collector, nginx.site, "2", seen)
-			checkTimes(t, collector.served(nginx.port), log, began, ended)
-			checkTimes(t, collector.asked(nginx.port), log, began, ended)
-			checkResource(t, collector.served(nginx.port), workers, exe, "nginx")
-			checkResource(t, collector.asked(nginx.port), []int{load.pid()}, executable(t, load.pid()), load.name)
+			checkNginx(t, collector, nginx, load, "2", requests)
 		})
 	}
 }

@@ -27,13 +27,13 @@ func newNetwork(t testing.TB) network {
 	name := func(role string) string { return fmt.Sprintf("perisco-%s-%d", role, os.Getpid()) }
 	n := network{name("client"), name("router"), name("server")}
 	for _, ns := range []string{n.client, n.router, n.server} {
-		run(t, "ip", "netns", "add", ns)
-		t.Cleanup(func() { run(t, "ip", "netns", "delete", ns) })
-		run(t, "ip", "-n", ns, "link", "set", "lo", "up")
+		ip(t, "netns", "add", ns)
+		t.Cleanup(func() { ip(t, "netns", "delete", ns) })
+		ip(t, "-n", ns, "link", "set", "lo", "up")
 	}
 	n.connect(t, n.client, "to_client", clientAddress, "10.244.1.1")
 	n.connect(t, n.server, "to_server", serverAddress, "10.244.2.1")
-	run(t, "ip", "netns", "exec", n.router, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
+	ip(t, "netns", "exec", n.router, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
 	rules := exec.Command("ip", "netns", "exec", n.router, program(t, "nft"), "-f", "-")
 	rules.Stdin = strings.NewReader(`table ip service {
 	chain prerouting {
@@ -53,12 +53,12 @@ func newNetwork(t testing.TB) network {
 // connect lays a cable from the router to a namespace.
 func (n network) connect(t testing.TB, to, plug, address, gateway string) {
 	t.Helper()
-	run(t, "ip", "-n", n.router, "link", "add", plug, "type", "veth", "peer", "name", "eth0", "netns", to)
-	run(t, "ip", "-n", n.router, "address", "add", gateway+"/24", "dev", plug)
-	run(t, "ip", "-n", n.router, "link", "set", plug, "up")
-	run(t, "ip", "-n", to, "address", "add", address+"/24", "dev", "eth0")
-	run(t, "ip", "-n", to, "link", "set", "eth0", "up")
-	run(t, "ip", "-n", to, "route", "add", "default", "via", gateway)
+	ip(t, "-n", n.router, "link", "add", plug, "type", "veth", "peer", "name", "eth0", "netns", to)
+	ip(t, "-n", n.router, "address", "add", gateway+"/24", "dev", plug)
+	ip(t, "-n", n.router, "link", "set", plug, "up")
+	ip(t, "-n", to, "address", "add", address+"/24", "dev", "eth0")
+	ip(t, "-n", to, "link", "set", "eth0", "up")
+	ip(t, "-n", to, "route", "add", "default", "via", gateway)
 }
 
 // within returns the command that runs cmd in a namespace.
@@ -68,9 +68,9 @@ func within(ns string, cmd *exec.Cmd) *exec.Cmd {
 	return inside
 }
 
-func run(t testing.TB, name string, args ...string) {
+func ip(t testing.TB, args ...string) {
 	t.Helper()
-	if out, err := exec.Command(program(t, name), args...).CombinedOutput(); err != nil {
-		t.Fatalf("%s %s: %v: %s", name, strings.Join(args, " "), err, out)
+	if out, err := exec.Command(program(t, "ip"), args...).CombinedOutput(); err != nil {
+		t.Fatalf("ip %s: %v: %s", strings.Join(args, " "), err, out)
 	}
 }

@@ -22,34 +22,36 @@ func TestNginx(t *testing.T) {
 			nginx := startNginx(t, nginxSetup{Sendfile: c.sendfile}, c.requests)
 			load := startLoad(t, clients)
 
-			began := time.Now()
-			seen := load.run(t, nginx.url(), pages(c.requests))
-			ended := time.Now()
-			workers, exe := children(nginx.pid()), executable(t, nginx.pid())
-			collector.settle(t)
-			collector.checkLossless(t)
-			collector.checkAccounts(t)
-			collector.end(t)
-
-			log := nginx.accessLog(t)
-			checkSame(t, "what the client saw and what nginx logged", seen, logged(log))
+			log := checkNginx(t, collector, nginx, load, "1.1", pages(c.requests))
 			if n := connections(log); n != clients {
 				t.Errorf("the requests came over %d connections, want %d", n, clients)
 			}
-
-			served, asked := collector.served(nginx.port), collector.asked(nginx.port)
-			checkSame(t, "server spans and access log", served.exchanges(), logged(log))
-			checkSame(t, "client spans and access log", asked.exchanges(), logged(log))
-			checkSpans(t, append(served, asked...))
-			checkRecords(t, append(served, asked...), collector.logs.items)
-			checkTimes(t, served, log, began, ended)
-			checkTimes(t, asked, log, began, ended)
-			checkResource(t, served, workers, exe, "nginx")
-			checkResource(t, asked, []int{load.pid()}, executable(t, load.pid()), load.name)
-			checkEveryRecord(t, collector, nginx.port, 2*c.requests)
-			t.Logf("%d requests in %s", c.requests, ended.Sub(began).Round(time.Millisecond))
 		})
 	}
+}
+
+// checkNginx makes requests, ends the collector and checks that it told what the
+// client and nginx did, which is in the access log.
+func checkNginx(t *testing.T, c *collector, nginx *nginx, load *load, version string, requests []request) []entry {
+	t.Helper()
+	began := time.Now()
+	seen := load.run(t, nginx.url(), requests)
+	ended := time.Now()
+	workers, exe := children(nginx.pid()), executable(t, nginx.pid())
+	c.settle(t)
+	c.checkLossless(t)
+	c.checkAccounts(t)
+	c.end(t)
+
+	log := nginx.accessLog(t)
+	checkSame(t, "what the client saw and what nginx logged", seen, logged(log))
+	checkBoth(t, c, nginx.site, version, seen)
+	checkTimes(t, c.served(nginx.port), log, began, ended)
+	checkTimes(t, c.asked(nginx.port), log, began, ended)
+	checkResource(t, c.served(nginx.port), workers, exe, "nginx")
+	checkResource(t, c.asked(nginx.port), []int{load.pid()}, executable(t, load.pid()), load.name)
+	t.Logf("%d requests in %s", len(requests), ended.Sub(began).Round(time.Millisecond))
+	return log
 }
 
 // checkTimes checks the durations of spans with those that a server has

@@ -19,21 +19,21 @@ func BenchmarkShapes(b *testing.B) {
 	}{
 		{"HTTP/1, answers of 4 KiB", func(b *testing.B) work {
 			nginx := startNginx(b, nginxSetup{}, 0)
-			return byWrk(nginx.family(), 2, 2*4<<10, "-c16", nginx.url()+"/file/")
+			return byWrk(nginx.family(), 2*4<<10, "-c16", nginx.url()+"/file/")
 		}},
 		{"HTTP/2, answers of 4 KiB", func(b *testing.B) work {
 			return byH2load(startNghttpd(b, 4<<10), 2*4<<10, 20_000, "-m10")
 		}},
 		{"HTTP/1, answers of 1 MiB", func(b *testing.B) work {
 			nginx := startNginx(b, nginxSetup{}, 0)
-			return byWrk(nginx.family(), 2, 2*mega, "-c4", nginx.url()+"/mega/")
+			return byWrk(nginx.family(), 2*mega, "-c4", nginx.url()+"/mega/")
 		}},
 		{"HTTP/2, answers of 1 MiB", func(b *testing.B) work {
 			return byH2load(startNghttpd(b, mega), 2*mega, 500, "-m2")
 		}},
 		{"HTTP/1, uploads of 1 MiB", func(b *testing.B) work {
 			s := startGo(b, "127.0.0.1", freePort(b))
-			return byWrk(s.family(), 2, 2*mega, "-c4", "-s", "testdata/upload.lua", s.url()+"/answer/200/0/")
+			return byWrk(s.family(), 2*mega, "-c4", "-s", "testdata/upload.lua", s.url()+"/answer/200/0/")
 		}},
 		{"HTTP/1, server-sent events", func(b *testing.B) work {
 			const connections, events = 8, 5000
@@ -50,7 +50,7 @@ func BenchmarkShapes(b *testing.B) {
 		}},
 		{"HTTP/1, long polls", func(b *testing.B) work {
 			s := startGo(b, "127.0.0.1", freePort(b))
-			return byWrk(s.family(), 2, 0, "-c64", s.url()+"/poll/20")
+			return byWrk(s.family(), 0, "-c64", s.url()+"/poll/20")
 		}},
 		{"WebSocket, messages of 4 KiB", func(b *testing.B) work { return byEcho(b, websocket) }},
 		{"TLS, messages of 4 KiB", func(b *testing.B) work { return byEcho(b, encrypted) }},
@@ -64,8 +64,8 @@ func BenchmarkShapes(b *testing.B) {
 }
 
 // byWrk is requests that wrk makes.
-func byWrk(pids []int, exchanges, moved int, args ...string) work {
-	return work{pids, exchanges, moved, func(b *testing.B) (int, time.Duration) {
+func byWrk(pids []int, moved int, args ...string) work {
+	return work{pids, 2, moved, func(b *testing.B) (int, time.Duration) {
 		cmd, requests := wrk(b, append([]string{"-t1", "-d1s"}, args...)...)
 		return requests, used(cmd)
 	}}
