@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/consumer/consumererror"
+	"go.opentelemetry.io/collector/pdata/xpdata/pref"
 )
 
 // format is what ObsReport calls what we receive.
@@ -26,18 +27,26 @@ const (
 
 // send hands batches over, in order, until there will be no more. What
 // ObsReport counts as refused is what was dropped, not each attempt.
+//
+// With the feature gate pdata.useProtoPooling the first component of a pipeline
+// recycles what it was given when it returns, with an error or without, unless
+// others refer to it: as send does, which may offer it again.
 func (e *Emitter) send() {
 	defer close(e.sent)
 	for b := range e.queue {
 		b.identify(patience)
 		if e.set.Traces != nil {
 			ctx := e.set.Report.StartTracesOp(e.ctx)
+			pref.RefTraces(b.traces)
 			err := e.deliver(traces, b.exchanges, func() error { return e.set.Traces.ConsumeTraces(ctx, b.traces) })
+			pref.UnrefTraces(b.traces)
 			e.set.Report.EndTracesOp(ctx, format, b.exchanges, err)
 		}
 		if e.set.Logs != nil {
 			ctx := e.set.Report.StartLogsOp(e.ctx)
+			pref.RefLogs(b.logs)
 			err := e.deliver(logs, b.exchanges, func() error { return e.set.Logs.ConsumeLogs(ctx, b.logs) })
+			pref.UnrefLogs(b.logs)
 			e.set.Report.EndLogsOp(ctx, format, b.exchanges, err)
 		}
 	}
