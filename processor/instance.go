@@ -36,6 +36,7 @@ type instance struct {
 	home *instances
 
 	lookups [results]atomic.Int64
+	status  status
 
 	mu        sync.Mutex // held by start and shutdown
 	users     int        // processors that were started and not shut down
@@ -69,9 +70,10 @@ func (s *instances) leave(i *instance) {
 
 // start begins to watch if nobody did, and waits until everything was seen, but
 // not for ever: a pipeline without names is better than none.
-func (i *instance) start(ctx context.Context, _ component.Host) error {
+func (i *instance) start(ctx context.Context, host component.Host) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	i.status.join(host)
 	if i.users++; i.users > 1 {
 		return nil
 	}
@@ -84,6 +86,7 @@ func (i *instance) start(ctx context.Context, _ component.Host) error {
 		Namespaces: i.cfg.Namespaces,
 		Directory:  i.directory,
 		Log:        i.set.Logger,
+		Status:     i.status.set,
 	})
 	if i.telemetry, err = i.observe(); err != nil {
 		i.close()
@@ -109,6 +112,7 @@ func (i *instance) wait(ctx context.Context) {
 
 // shutdown ends watching if nobody needs it any more.
 func (i *instance) shutdown(context.Context) error {
+	i.status.close()
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.users > 0 {

@@ -3,12 +3,15 @@ package processor
 import (
 	"context"
 	"errors"
+	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componentstatus"
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -23,6 +26,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
 	k8stesting "k8s.io/client-go/testing"
@@ -245,6 +249,69 @@ func TestAnApiServerThatDoesNotAnswerHoldsNobodyUp(t *testing.T) {
 	p := startTraces(t, factoryOf(api), set, cfg, next)
 	assert.Equal(t, 1, logs.FilterMessageSnippet("was not seen in time").Len())
 	assert.Empty(t, added(t, p, next, spanTo("10.0.0.1", 8080, now)))
+}
+
+// A host notes what a component reports of itself.
+type host struct {
+	component.Host
+	events chan *componentstatus.Event
+}
+
+func newHost() host { return host{componenttest.NewNopHost(), make(chan *componentstatus.Event, 100)} }
+
+func (h host) Report(e *componentstatus.Event) { h.events <- e }
+
+// next returns the next report.
+func (h host) next(t *testing.T) *componentstatus.Event {
+	t.Helper()
+	select {
+	case e := <-h.events:
+		return e
+	case <-time.After(15 * time.Second):
+		t.Fatal("nothing is reported")
+		return nil
+	}
+}
+
+func TestAnApiServerThatCannotBeWatchedIsATroubleOfEachPipelineUntilItCan(t *testing.T) {
+	var refuses atomic.Bool
+	api := fake.NewClientset(objects()...)
+	api.PrependReactor("list", "services", func(k8stesting.Action) (bool, runtime.Object, error) {
+		return refuses.Load(), nil, errors.New("services is forbidden")
+	})
+	watches := make(chan *watch.FakeWatcher, 100)
+	api.PrependWatchReactor("services", func(k8stesting.Action) (bool, watch.Interface, error) {
+		w := watch.NewFake()
+		watches <- w
+		return true, w, nil
+	})
+	f, cfg, ctx := factoryOf(api), newConfig(), context.Background()
+	set, first, second := processortest.NewNopSettings(metadata.Type), newHost(), newHost()
+	traces, err := f.CreateTraces(ctx, set, cfg, consumertest.NewNop())
+	require.NoError(t, err)
+	logs, err := f.CreateLogs(ctx, set, cfg, consumertest.NewNop())
+	require.NoError(t, err)
+	require.NoError(t, traces.Start(ctx, first))
+	assert.Empty(t, first.events, "what works is reported by the collector")
+
+	refuses.Store(true)
+	expired := metav1.Status{Status: metav1.StatusFailure, Code: http.StatusGone, Reason: metav1.StatusReasonExpired}
+	(<-watches).Error(&expired) // makes it list anew
+	e := first.next(t)
+	assert.Equal(t, componentstatus.StatusRecoverableError, e.Status())
+	require.EqualError(t, e.Err(), "watch services: services is forbidden")
+	require.NoError(t, logs.Start(ctx, second))
+	require.EqualError(t, second.next(t).Err(), "watch services: services is forbidden", "one that starts meanwhile is told")
+
+	refuses.Store(false)
+	for _, h := range []host{first, second} {
+		assert.Equal(t, componentstatus.StatusOK, h.next(t).Status())
+	}
+	require.NoError(t, traces.Shutdown(ctx))
+	require.NoError(t, logs.Shutdown(ctx))
+	for _, h := range []host{first, second} {
+		assert.Empty(t, h.events, "only changes are told")
+	}
 }
 
 func TestOutsideOfAClusterItSaysSo(t *testing.T) {

@@ -4,6 +4,7 @@ package cluster
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -32,6 +33,10 @@ type Options struct {
 	Namespaces []string // empty: all
 	Directory  *directory.Directory
 	Log        *zap.Logger
+	// Status is called with the first error when the API server does not let
+	// itself be watched any more, and with nil when all of it can be watched
+	// again. May be nil. It must not call the Cluster.
+	Status func(error)
 }
 
 // A Cluster watches until it is closed.
@@ -122,11 +127,11 @@ func (c *Cluster) complete() {
 	}
 }
 
-// contact notes whether the API server answered a mirror. It logs changes only.
+// contact notes whether the API server answered a mirror. It tells of changes only.
 func (c *Cluster) contact(m *mirror, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	was := m.lost
+	was, before := m.lost, c.lostSince()
 	if err == nil {
 		m.lost = 0
 	} else {
@@ -144,7 +149,14 @@ func (c *Cluster) contact(m *mirror, err error) {
 	default:
 		return
 	}
-	c.set.Directory.SetLost(c.lostSince())
+	since := c.lostSince()
+	c.set.Directory.SetLost(since)
+	if c.set.Status != nil && (before == 0) != (since == 0) {
+		if err != nil {
+			err = fmt.Errorf("watch %s: %w", m.resource, err)
+		}
+		c.set.Status(err)
+	}
 }
 
 func (c *Cluster) lostSince() int64 {
