@@ -2,15 +2,56 @@ package receiver
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/confmap"
 
 	"github.com/perisco-io/perisco/receiver/internal/emit"
 	"github.com/perisco-io/perisco/receiver/internal/protocol"
 )
+
+// What READMEs tell to put into a distribution of one's own is what ours is
+// built of, but for the place of the clone.
+func TestTheDistributionsOfOthersAreMadeLikeOurs(t *testing.T) {
+	read := func(text []byte) *confmap.Conf {
+		r, err := confmap.NewRetrievedFromYAML(text)
+		require.NoError(t, err)
+		c, err := r.AsConf()
+		require.NoError(t, err)
+		return c
+	}
+	ours, err := os.ReadFile("../builder-config.yaml")
+	require.NoError(t, err)
+	tools, err := os.ReadFile("../internal/tools/go.mod")
+	require.NoError(t, err)
+	builder := regexp.MustCompile(`go.opentelemetry.io/collector/cmd/builder (v\S+)`).FindSubmatch(tools)
+	require.NotNil(t, builder)
+
+	for readme, kind := range map[string]string{"../README.md": "receivers", "../processor/README.md": "processors"} {
+		text, err := os.ReadFile(readme)
+		require.NoError(t, err)
+		snippet := regexp.MustCompile(`(?m)^    ` + kind + `:\n      - gomod: .*\n(?:     .*\n)*`).Find(text)
+		require.NotNil(t, snippet, readme)
+		want := read(ours).Get(kind).([]any)
+		for _, module := range read(snippet).Get(kind).([]any) {
+			m := module.(map[string]any)
+			i := slices.IndexFunc(want, func(o any) bool { return o.(map[string]any)["gomod"] == m["gomod"] })
+			require.GreaterOrEqual(t, i, 0, "%s: builder-config.yaml has no %s", readme, m["gomod"])
+			w := want[i].(map[string]any)
+			require.Equal(t, filepath.Join("../perisco", w["path"].(string)), m["path"], readme)
+			m["path"] = w["path"]
+			require.Equal(t, w, m, readme)
+		}
+		if readme == "../README.md" {
+			require.Contains(t, string(text), "(`ocb`) of "+string(builder[1])+" or later")
+		}
+	}
+}
 
 // documented returns the words in the first column of the tables of documentation.md.
 func documented(t *testing.T) map[string]bool {
