@@ -13,15 +13,11 @@ var cramped = setup{Options: "{capture: {ring_buffer_size: 65536}}"}
 // since the test began. It checks that no span was dropped.
 func (c *collector) uncaptured(t testing.TB) (requests int) {
 	t.Helper()
-	points := c.scrape(t)
-	since := func(metric string, labels ...string) int {
-		return int(counted(points, metric, labels...) - counted(c.before, metric, labels...))
-	}
-	if n := since("receiver_perisco_dropped_items"); n != 0 {
+	if n := c.since(t, "receiver_perisco_dropped_items"); n != 0 {
 		t.Errorf("%d items were dropped", n)
 	}
-	t.Logf("losses: %d for want of room in the ring", since("receiver_perisco_losses", `reason="ring_full_data"`))
-	return since("receiver_perisco_losses", `reason="http2_request_not_captured"`)
+	t.Logf("losses: %d for want of room in the ring", c.since(t, "receiver_perisco_losses", `reason="ring_full_data"`))
+	return c.since(t, "receiver_perisco_losses", `reason="http2_request_not_captured"`)
 }
 
 func TestEveryRequestIsToldOrCountedHoweverMuchIsLost(t *testing.T) {

@@ -67,13 +67,20 @@ func TestManyStreamsOverManyConnections(t *testing.T) {
 		collector.settle(t)
 	}
 	collector.checkLossless(t)
+	unidentified := collector.since(t, "receiver_perisco_unidentified_processes")
 	collector.end(t)
 	for _, r := range runs {
+		// A client of some milliseconds may be over before it was looked at.
+		asked := collector.asked(r.port)
+		if len(asked) > 0 && text(asked[0].resource, "process.executable.path") == "" && unidentified > 0 {
+			unidentified--
+			r.client = ""
+		}
 		t.Run(fmt.Sprintf("%d connections of %d streams, answers of %d bytes", r.connections, r.streams, r.page), func(t *testing.T) {
 			checkBoth(t, collector, r.site, "2", slices.Repeat(r.once, r.connections))
 			checkResource(t, collector.served(r.port), []int{r.site.pid()}, r.server, "nghttpd")
-			checkResource(t, collector.asked(r.port), []int{r.pid}, r.client, "h2load")
-			checkTimes(t, collector.asked(r.port), nil, r.began, r.ended)
+			checkResource(t, asked, []int{r.pid}, r.client, "h2load")
+			checkTimes(t, asked, nil, r.began, r.ended)
 		})
 	}
 }

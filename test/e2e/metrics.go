@@ -60,6 +60,13 @@ next:
 	return sum
 }
 
+// since returns by how much the sum of a self-metric has grown since the test
+// began.
+func (c *collector) since(t testing.TB, metric string, labels ...string) int {
+	t.Helper()
+	return int(counted(c.scrape(t), metric, labels...) - counted(c.before, metric, labels...))
+}
+
 // checkLossless checks that the receiver has lost nothing since the test
 // began, and says so itself. What others on this machine have lost counts, too.
 func (c *collector) checkLossless(t testing.TB) {

@@ -18,7 +18,7 @@ func TestNginx(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			const clients = 32
-			collector := startCollector(t, setup{})
+			collector := startCollector(t, roomy)
 			nginx := startNginx(t, nginxSetup{Sendfile: c.sendfile}, c.requests)
 			load := startLoad(t, clients)
 

@@ -203,7 +203,8 @@ func (r record) flaws(s span) (l flaws) {
 }
 
 // checkResource checks that spans come from one of some processes that run the
-// same executable, and that they have its name.
+// same executable, and that they have its name. Without one they must have the
+// short name of their processes alone.
 func checkResource(t testing.TB, ss spans, pids []int, exe, service string) {
 	t.Helper()
 	host, err := os.Hostname()
@@ -215,6 +216,9 @@ func checkResource(t testing.TB, ss spans, pids []int, exe, service string) {
 		"process.executable.path": exe,
 		"process.executable.name": exe[strings.LastIndexByte(exe, '/')+1:],
 		"host.name":               host,
+	}
+	if exe == "" {
+		want["process.executable.path"], want["process.executable.name"] = nil, service
 	}
 	var found findings
 	for _, s := range ss {
