@@ -37,7 +37,7 @@ type Identity struct {
 	// Declared are the resource attributes that the process has in its
 	// environment, for itself and for the SDKs: service.name apart.
 	Declared []Attribute
-	Read     bool // procfs was read; else only PID and short name are known
+	Read     bool // procfs told something; else only PID and short name are known
 }
 
 // Short returns what is known of p without reading anything.
@@ -68,10 +68,12 @@ func (r Resolver) Resolve(p exchange.Process) Identity {
 	}
 	defer dir.Close()
 
-	id.Read = true
 	args := split(read(dir, "cmdline"))
 	id.executable(dir, args)
 	id.ContainerID, id.PodUID = parseCgroup(read(dir, "cgroup"))
+	// Of a process that has ended the directory stays until its parent takes
+	// notice, with little in it.
+	id.Read = id.ExecutablePath != "" || len(args) > 0 || id.ContainerID != "" || id.PodUID != ""
 	id.ServiceName, id.Declared = declared(read(dir, "environ"))
 	if id.ServiceName == "" && id.ContainerID == "" && id.PodUID == "" {
 		id.ServiceName = programName(id.ExecutableName, args)

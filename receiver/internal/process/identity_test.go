@@ -1,11 +1,14 @@
 package process
 
 import (
+	"bytes"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -94,6 +97,12 @@ func TestIdentity(t *testing.T) {
 		{"another process has the pid now", "/usr/bin/other",
 			map[string]string{"stat": stat("other", 502), "cmdline": "other\x00", "cgroup": pod},
 			Identity{ExecutableName: "comm", ServiceName: "comm"}},
+		{"it has ended, and its parent has not taken notice", "",
+			map[string]string{"stat": stat("curl", 500), "cgroup": "0::/\n"},
+			Identity{ExecutableName: "comm", ServiceName: "comm"}},
+		{"so has one in a pod", "",
+			map[string]string{"stat": stat("curl", 500), "cgroup": pod},
+			Identity{Read: true, ExecutableName: "comm", ContainerID: id1, PodUID: uid}},
 		{"stat is cut short", "/usr/bin/other",
 			map[string]string{"stat": "42 (other) S 1 1"},
 			Identity{ExecutableName: "comm", ServiceName: "comm"}},
@@ -148,6 +157,26 @@ func TestThisProcessIsKnownFromTheRealProcfs(t *testing.T) {
 	id := Resolver{}.Resolve(seen(uint32(os.Getpid()), ticks*tick, "comm"))
 	assert.Equal(t, exe, id.ExecutablePath)
 	assert.Equal(t, filepath.Base(exe), id.ExecutableName)
+}
+
+func TestAProcessThatHasEndedIsNotRead(t *testing.T) {
+	cmd := exec.Command("/proc/self/exe", "-test.run=^$")
+	require.NoError(t, cmd.Start())
+	path := fmt.Sprintf("/proc/%d/stat", cmd.Process.Pid)
+	var ticks uint64
+	require.Eventually(t, func() bool {
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		var ok bool
+		ticks, ok = startTicks(text)
+		require.True(t, ok)
+		return bytes.Contains(text, []byte(") Z "))
+	}, 15*time.Second, time.Millisecond)
+	id := Resolver{}.Resolve(seen(uint32(cmd.Process.Pid), ticks*tick, "comm"))
+	assert.Empty(t, id.ExecutablePath)
+	assert.Equal(t, "comm", id.ExecutableName)
+	assert.Equal(t, id.ContainerID != "" || id.PodUID != "", id.Read, "all but a container is unknown")
+	require.NoError(t, cmd.Wait())
 }
 
 func BenchmarkResolve(b *testing.B) {
