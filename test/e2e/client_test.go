@@ -20,6 +20,7 @@ func TestClientsThatLiveForMilliseconds(t *testing.T) {
 	}
 	collector.settle(t)
 	collector.checkLossless(t)
+	unidentified := collector.since(t, "receiver_perisco_unidentified_processes")
 	collector.end(t)
 
 	asked := collector.asked(site.port)
@@ -27,7 +28,15 @@ func TestClientsThatLiveForMilliseconds(t *testing.T) {
 	checkSpans(t, asked)
 	checkRecords(t, asked, collector.logs.items)
 	var flaws findings
+	exe, gone := program(t, "curl"), 0
 	for _, s := range asked {
+		switch path := text(s.resource, "process.executable.path"); path {
+		case "":
+			gone++ // before it was looked at
+		case exe:
+		default:
+			flaws.addf("%s: process.executable.path is %q", s.uri(), path)
+		}
 		if name := text(s.resource, "process.executable.name"); name != "curl" {
 			flaws.addf("%s: process.executable.name is %q", s.uri(), name)
 		}
@@ -39,6 +48,10 @@ func TestClientsThatLiveForMilliseconds(t *testing.T) {
 		}
 	}
 	flaws.report(t, "flaws of resources")
+	if gone > unidentified {
+		t.Errorf("%d clients are known by their short name alone, but %d counted", gone, unidentified)
+	}
+	t.Logf("%d of %d clients were gone before they were looked at", gone, n)
 }
 
 func TestWrk(t *testing.T) {
