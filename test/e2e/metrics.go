@@ -84,11 +84,15 @@ func (c *collector) checkLossless(t testing.TB) {
 		}
 	}
 	if lost.report(t, "losses counted"); lost.n > 0 {
-		seen := make(map[string]int)
+		seen, truncated := make(map[string]int), make(map[string]int)
 		for _, s := range c.traces.items {
-			seen[fmt.Sprintf("%s as %s, port %d", s.service(), s.Kind(), number(s.Attributes(), "server.port"))]++
+			who := fmt.Sprintf("%s as %s, port %d", s.service(), s.Kind(), number(s.Attributes(), "server.port"))
+			seen[who]++
+			if _, ok := s.Attributes().Get("perisco.truncated"); ok {
+				truncated[who]++
+			}
 		}
-		t.Logf("spans seen meanwhile: %v", seen)
+		t.Logf("spans seen meanwhile: %v; truncated of them: %v", seen, truncated)
 	}
 }
 
