@@ -20,11 +20,25 @@ static __always_inline bool output(struct event *e, u64 size, bool wake)
 	return !bpf_ringbuf_output(&events, e, size, wake ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 }
 
-// Whether the ring is half full. What is left is for the first bytes of reads
-// and writes: those of all connections matter more than all of one's.
+// Whether the ring is half full. What is left is for the first bytes of turns, and
+// of reads and writes: those of all connections matter more than all of one's.
 static __always_inline bool crowded(void)
 {
 	return bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > bpf_ringbuf_query(&events, BPF_RB_RING_SIZE) / 2;
+}
+
+// What is copied nevertheless of a read or write that goes on with a long turn:
+// enough to tell what it begins with. A body that comes at full speed would else
+// fill the ring before user space can say that nobody wants it.
+#define CROWDED_BYTES 256
+
+// How much of a read or write is copied into one event.
+static __always_inline u32 most_bytes(struct sock *sk, const struct event *e)
+{
+	if (e->flags & FLAG_TURNED || e->len_bytes <= CROWDED_BYTES || !crowded())
+		return max_payload_bytes;
+	struct connection *c = find_connection(sk);
+	return c && e->seq - c->turn_seq >= max_payload_bytes ? CROWDED_BYTES : max_payload_bytes;
 }
 
 // Whether the data of this socket is of interest. Before anything that costs.
@@ -57,6 +71,7 @@ static __always_inline struct scratch *begin_data(enum slot slot, struct sock *s
 	if (!wanted(sk, &s->event))
 		return NULL;
 	s->records = records;
+	s->most_bytes = records == 1 ? most_bytes(sk, &s->event) : max_payload_bytes;
 	s->unwanted = s->walks = 0;
 	s->frames.opening = 0;
 	s->framed = s->opens = s->mute = false;
@@ -130,7 +145,7 @@ __noinline int emit_next(u32 slot, u32 wake)
 		return false;
 	struct event *e = &s->event;
 	u32 left = e->len_bytes, len_bytes = left;
-	u32 want = left < max_payload_bytes ? left : max_payload_bytes;
+	u32 want = left < s->most_bytes ? left : s->most_bytes;
 	if (++s->walks > FRAME_WALKS)
 		s->frames.opening = 0;
 	int missing = s->unwanted ? pass_unwanted(slot) : 0;
@@ -148,7 +163,7 @@ __noinline int emit_next(u32 slot, u32 wake)
 			missing = MISSING_NONE;
 	} else if (missing == MISSING_NONE && want < left) {
 		if (s->records == 1)
-			missing = MISSING_LIMIT;
+			missing = want < max_payload_bytes ? MISSING_PRESSURE : MISSING_LIMIT;
 		else if (crowded())
 			missing = MISSING_PRESSURE;
 		else

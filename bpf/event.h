@@ -30,7 +30,7 @@ enum flag : u8 {
 enum missing : u8 {
 	MISSING_NONE,
 	MISSING_LIMIT,       // longer than max_payload_bytes, or RECORDS of them
-	MISSING_PRESSURE,    // not the first of a read or write, while the ring was half full
+	MISSING_PRESSURE,    // not the first of a turn, or of a read or write, while the ring was half full
 	MISSING_SKIPPED,     // user space does not want them
 	MISSING_DISCARDED,   // read with MSG_TRUNC: never copied to the reader either
 	MISSING_FAULT,       // the buffer was not in memory

@@ -49,6 +49,7 @@ struct scratch {
 	u64 next;             // index of the segment after it
 	u32 unwanted;         // bytes to pass over before it is copied
 	u32 records;          // that may still be made of it
+	u32 most_bytes;       // copied into one
 	struct frames frames;
 	u32 walks; // of copy_frames()
 	bool framed; // frames are to be kept
@@ -104,6 +105,7 @@ struct connection {
 	u16 generation; // tells it from others at the same address (flow_of); 0 unless opened
 	bool talks_out; // whose turn it is
 	bool talks_in;
+	u32 turn_seq;  // of its first byte
 	u32 turns_out; // that no event told of yet, see struct event
 	u32 turns_in;
 	u32 progress_out; // when something that is skipped was last reported, see quiet()

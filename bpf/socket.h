@@ -105,6 +105,7 @@ static __always_inline void take_turn(struct connection *c, struct event *e)
 	e->flags |= FLAG_TURNED;
 	c->talks_out = out;
 	c->talks_in = !out;
+	c->turn_seq = e->seq;
 	if (out)
 		c->turns_out++;
 	else

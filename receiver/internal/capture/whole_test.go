@@ -278,3 +278,43 @@ func TestLongWritesLeaveHalfOfTheRingToOthers(t *testing.T) {
 		t.Errorf("saw:\n%s\nwant:\n%s", got, want)
 	}
 }
+
+var longTurn = register("a turn that would fill half of the ring", script{do: func(c, s *end) {
+	must(unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 200<<10)) // all is written before it is read
+	for range 8 {
+		c.write(8 << 10)
+	}
+	c.write(8 << 10)
+	c.write(200)
+	c.write(300)
+	s.readAll(72<<10 + 500)
+	for range 3 {
+		s.write(8 << 10)
+	}
+	c.readAll(24 << 10)
+	pause()
+	c.close()
+	s.close()
+}})
+
+func TestLongTurnsLeaveHalfOfTheRingToOthers(t *testing.T) {
+	forEachBackend(t, func(t *testing.T, b backend) {
+		src := openKernel(t, Options{RingBytes: 128 << 10}, b)
+		p := cast(t, longTurn)
+		p.play() // nobody reads
+		p.see(src, func(*watch) bool { return true })
+		p.play()
+		w := p.see(src, (*watch).over)
+		needWhole(t, src)
+		cut := "sent 8192 captured 256 pressure"
+		want := lines("opened", strings.Repeat("sent 8192\n", 8)+cut, "sent 200", "sent 300 captured 256 pressure",
+			"got 24576 captured 16384 limit", "ended", "closed")
+		if got := w.of(stream.Client); got != want {
+			t.Errorf("client:\n%s\nwant:\n%s", got, want)
+		}
+		want = lines("opened", "got 74228 captured 16384 limit", "sent 8192", "sent 8192", cut, "ended", "closed")
+		if got := w.of(stream.Server); got != want {
+			t.Errorf("server:\n%s\nwant:\n%s", got, want)
+		}
+	})
+}
