@@ -58,6 +58,7 @@ const (
 	CaptureFlagFLAG_OPENED    CaptureFlag = 8
 	CaptureFlagFLAG_CONTINUED CaptureFlag = 16
 	CaptureFlagFLAG_TURNED    CaptureFlag = 32
+	CaptureFlagFLAG_FRAMED    CaptureFlag = 64
 )
 
 type CaptureKind uint8

@@ -75,8 +75,9 @@ static __always_inline struct scratch *begin_data(enum slot slot, struct sock *s
 	s->unwanted = s->walks = 0;
 	s->frames.opening = 0;
 	s->framed = s->opens = s->mute = false;
-	u32 unwanted = policy ? skipped(policy, &s->event) : 0;
-	u32 passed = policy && skims(policy, flow) ? begin_frames(s, sk) : 0;
+	bool frame = false;
+	u32 unwanted = policy ? skipped(policy, &s->event, &frame) : 0;
+	u32 passed = policy && records > 1 ? begin_frames(s, sk, skims(policy, flow), frame, unwanted) : 0;
 	if (unwanted == len_bytes || passed == len_bytes)
 		s->event.missing = MISSING_SKIPPED;
 	else if (s->frames.opening)
@@ -130,7 +131,7 @@ static __always_inline bool opens_whole(struct scratch *s)
 	struct policy *policy = found ? find_policy(s->event.flow) : NULL;
 	if (!policy)
 		return false;
-	policy->records = (u64)policy_tag(s->event.flow) << 32 | RECORDS;
+	policy->records = (u64)policy_tag(s->event.flow) << 32 | found << 8 | RECORDS;
 	s->records = RECORDS;
 	open_frames(s, found);
 	return true;

@@ -24,6 +24,7 @@ enum flag : u8 {
 	FLAG_OPENED = 1 << 3,    // role is known from the opening; else it is a guess
 	FLAG_CONTINUED = 1 << 4, // of a read or write of which the event before told the beginning
 	FLAG_TURNED = 1 << 5,    // KIND_DATA: begins a turn
+	FLAG_FRAMED = 1 << 6,    // KIND_DATA: it is known where frames begin in it
 };
 
 // Why captured_bytes < len_bytes.
@@ -79,10 +80,12 @@ _Static_assert(sizeof(struct event) == 104, "no hidden padding, a multiple of 8"
 // half, of the flow's bits that do not choose its slot (policy_tag), and a value
 // in the lower half. One aligned word is read and written at once.
 struct policy {
-	u64 skip_out; // value: copy nothing of what is sent before this sequence number
+	u64 skip_out; // value: copy nothing of what is sent before this sequence number;
+		      // with POLICY_FRAME: there a frame begins
 	u64 skip_in;  // the same of what is received
 	u64 records;  // value: events that each read or write may become; 0: report none of them;
-		      // with the uppermost bit: skim no frames
+		      // and times 256 which of openings tells what of its frames is skimmed, from 1 on;
+		      // 0: nothing is
 };
 _Static_assert(sizeof(struct policy) == 24, "three words");
 

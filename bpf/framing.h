@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
-// Frames, on connections whose opening tells how they are laid out: where each
-// ends is known by its head, so that what nobody wants of it is passed over
-// without asking user space.
+// Frames, on connections whose opening tells how they are laid out, or user space
+// where one begins: where each ends is known by its head, so that what nobody wants
+// of it is passed over without asking user space.
 #pragma once
 
 // Frames are looked for so many bytes behind where the next one begins: what has
@@ -38,20 +38,27 @@ static __always_inline bool has_frames(const struct scratch *s)
 }
 
 // Finds where the frames of the event are, and says how many of its first bytes
-// are to be passed over.
-static __always_inline u32 begin_frames(struct scratch *s, struct sock *sk)
+// are to be passed over. Where nothing is skimmed they are forgotten; frame says
+// that one begins behind the first unwanted bytes.
+static __always_inline u32 begin_frames(struct scratch *s, struct sock *sk, u8 opening, bool frame, u32 unwanted)
 {
 	struct event *e = &s->event;
 	struct frames *f = &s->frames;
 	struct connection *c = find_connection(sk);
 	if (!c)
 		return 0;
-	*f = *frames_of(c, e->flags & FLAG_OUT);
+	struct frames *known = frames_of(c, e->flags & FLAG_OUT);
+	if (frame)
+		*known = (struct frames){ .opening = opening, .next = e->seq + unwanted, .from = e->seq };
+	*f = *known;
 	s->framed = f->opening;
 	s32 ahead = behind(head_at(f), e->seq);
-	if (!(e->flags & FLAG_SEQUENCED) || ahead < 0 || (f->have && ahead > 0))
+	if (!opening || !(e->flags & FLAG_SEQUENCED) || ahead < 0 || (f->have && ahead > 0))
 		f->opening = 0; // something was missed
-	if (!f->opening || behind(f->from, e->seq) > 0)
+	if (!f->opening)
+		return 0;
+	e->flags |= FLAG_FRAMED;
+	if (behind(f->from, e->seq) > 0)
 		return 0;
 	return (u32)ahead < e->len_bytes ? (u32)ahead : e->len_bytes;
 }
@@ -63,6 +70,7 @@ static __always_inline void open_frames(struct scratch *s, u8 opening)
 	if (!o->skim_from || !(s->event.flags & FLAG_SEQUENCED))
 		return;
 	s->framed = s->opens = true;
+	s->event.flags |= FLAG_FRAMED;
 	s->frames = (struct frames){ .opening = opening };
 	s->frames.next = s->frames.from = s->event.seq + o->preface_bytes;
 }

@@ -8,16 +8,19 @@ static __always_inline struct policy *find_policy(u64 flow)
 	return bpf_map_lookup_elem(&policies, &slot);
 }
 
+// A bit of a word that is none of its tag.
+#define POLICY_FRAME (1ull << 62)
+
 // The bits that do not choose the slot, the uppermost folded in. Never 0, which
 // is in words that nobody wrote.
 static __always_inline u32 policy_tag(u64 flow)
 {
-	return (flow >> POLICY_BITS ^ flow >> (64 - POLICY_BITS)) | 1u << 31;
+	return ((flow >> POLICY_BITS ^ flow >> (64 - POLICY_BITS)) & ~(u32)(POLICY_FRAME >> 32)) | 1u << 31;
 }
 
 static __always_inline bool tagged(u64 word, u64 flow)
 {
-	return word >> 32 == policy_tag(flow);
+	return (word & ~POLICY_FRAME) >> 32 == policy_tag(flow);
 }
 
 // How many events a read or write may become: the first bytes are enough if
@@ -27,14 +30,14 @@ static __always_inline u32 records_of(const struct policy *p, u64 flow)
 	u64 word = p->records;
 	if (!tagged(word, flow))
 		return 1;
-	return (u32)word < RECORDS ? (u32)word : RECORDS;
+	return (u8)word < RECORDS ? (u8)word : RECORDS;
 }
 
-// Whether frames may be skimmed.
-static __always_inline bool skims(const struct policy *p, u64 flow)
+// Which of openings tells what of its frames may be skimmed, from 1 on; 0: nothing may.
+static __always_inline u8 skims(const struct policy *p, u64 flow)
 {
 	u64 word = p->records;
-	return tagged(word, flow) && (u32)word >= RECORDS && (s32)word > 0;
+	return tagged(word, flow) ? word >> 8 : 0;
 }
 
 // A skip counts for so many bytes at most: sequence numbers can be compared.
@@ -71,12 +74,12 @@ static __always_inline bool quiet(struct sock *sk, struct policy *p, u64 flow, b
 	return false;
 }
 
-// How many of the first bytes of e lie before what user space wants to see. A
-// skip is deleted by the first event behind it: left to stand it would come to
-// life again when the sequence numbers have wrapped. User space may write a new
-// one in between, which is then lost; so are other words of flows that share the
-// slot. They are wishes.
-static __always_inline u32 skipped(struct policy *p, const struct event *e)
+// How many of the first bytes of e lie before what user space wants to see, and
+// whether a frame begins there. A skip is deleted by the first event behind it: left
+// to stand it would come to life again when the sequence numbers have wrapped. User
+// space may write a new one in between, which is then lost; so are other words of
+// flows that share the slot. They are wishes.
+static __always_inline u32 skipped(struct policy *p, const struct event *e, bool *frame)
 {
 	volatile u64 *skip = skip_of(p, e->flags & FLAG_OUT);
 	u64 word = *skip;
@@ -86,5 +89,8 @@ static __always_inline u32 skipped(struct policy *p, const struct event *e)
 		return e->len_bytes;
 	*skip = 0;
 	u32 before = (u32)word - e->seq;
-	return before < e->len_bytes ? before : 0;
+	if (before >= e->len_bytes)
+		return 0;
+	*frame = word & POLICY_FRAME;
+	return before;
 }

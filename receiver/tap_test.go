@@ -65,14 +65,15 @@ func (s *tap) closed() bool {
 	}
 }
 
-func (s *tap) Close() error                      { s.end(os.ErrClosed); return nil }
-func (s *tap) SetDeadline(t time.Time)           { s.deadline = t }
-func (s *tap) Skip(capture.FlowID, bool, uint32) {}
-func (s *tap) Whole(capture.FlowID, bool)        {}
-func (s *tap) Ignore(id capture.FlowID)          { s.unwanted.Store(uint64(id)) }
-func (s *tap) Ignored() uint64                   { return s.ignored.Load() }
-func (s *tap) Now() stream.Time                  { return stream.Time(time.Now().UnixNano() - s.epoch) }
-func (s *tap) Epoch() int64                      { return s.epoch }
+func (s *tap) Close() error                         { s.end(os.ErrClosed); return nil }
+func (s *tap) SetDeadline(t time.Time)              { s.deadline = t }
+func (s *tap) Skip(capture.FlowID, bool, uint32)    {}
+func (s *tap) Frames(capture.FlowID, bool, uint32)  {}
+func (s *tap) Whole(capture.FlowID, stream.Framing) {}
+func (s *tap) Ignore(id capture.FlowID)             { s.unwanted.Store(uint64(id)) }
+func (s *tap) Ignored() uint64                      { return s.ignored.Load() }
+func (s *tap) Now() stream.Time                     { return stream.Time(time.Now().UnixNano() - s.epoch) }
+func (s *tap) Epoch() int64                         { return s.epoch }
 
 func (s *tap) Losses(yield func(reason string, n uint64)) {
 	s.mu.Lock()

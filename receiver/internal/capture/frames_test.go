@@ -346,12 +346,17 @@ var (
 		within(func() { s.moved(unix.Sendfile(s.fd, file(missed), new(int64), len(missed))) }, func() { c.drain(len(missed)) })
 		exchangeOf(bulk().bytes, s, c)
 		pause()
+		exchangeOf(bulk().bytes, s, c)
+		pause()
 		c.close()
 		s.close()
 	}})
 	later = register("frames that do not begin with the connection", script{do: func(c, s *end) {
 		exchangeOf([]byte("hello"), c, s)
+		pause()
 		exchangeOf([]byte(framedOpening.Bytes), c, s)
+		exchangeOf(bulk().bytes, s, c)
+		pause()
 		exchangeOf(bulk().bytes, s, c)
 		pause()
 		c.close()
@@ -374,7 +379,7 @@ func TestFramesAreCopiedWholeWhereThatIsWanted(t *testing.T) {
 			return w.copied(0, stream.Client)+w.copied(0, stream.Server) >= 2*(13+skimmedBulk)
 		})
 		first := len(w.events)
-		src.Whole(p.server, false)
+		src.Whole(p.server, stream.Framing{})
 		p.play()
 		w = p.see(src, func(w *watch) bool { return w.copied(first, stream.Client) >= skimmedBulk })
 		needWhole(t, src)
@@ -420,9 +425,7 @@ func TestFramesThatAreNotKnownAreCopiedWhole(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				p := cast(t, name)
 				p.play()
-				if name == astray {
-					p.play()
-				}
+				p.play()
 				least := len(bulk().bytes)
 				w := p.see(src, func(w *watch) bool { return w.copied(0, stream.Server) >= least })
 				needWhole(t, src)
@@ -430,7 +433,114 @@ func TestFramesThatAreNotKnownAreCopiedWhole(t *testing.T) {
 					t.Errorf("%d bytes were copied at the server, want %d", got, least)
 				}
 				p.play()
+				p.play()
 			})
+		}
+	})
+}
+
+// guide tells the source of both ends where, so many bytes ahead, the server's next
+// frame begins.
+func (w *watch) guide(src Source, ahead int) {
+	ends := map[FlowID]Event{}
+	for _, e := range w.events {
+		if e.Kind == Data && e.Out == (e.Side == stream.Server) {
+			ends[e.Flow] = e
+		}
+	}
+	for _, e := range ends {
+		src.Whole(e.Flow, framedOpening.Frames)
+		src.Frames(e.Flow, e.Out, e.Seq+e.Len+uint32(ahead))
+	}
+}
+
+var older = register("frames of a connection that is older", script{do: func(c, s *end) {
+	exchangeOf([]byte(framedOpening.Bytes), c, s)
+	pause()
+	for range 4 {
+		exchangeOf(bulk().bytes, s, c)
+		pause()
+	}
+}})
+
+func TestFramesAreSkimmedFromWhereOneIsSaidToBegin(t *testing.T) {
+	one := len(bulk().bytes) / 10
+	forEachBackend(t, func(t *testing.T, b backend) {
+		for _, tt := range []struct {
+			name, script string
+			ahead, want  int
+		}{
+			{"on an old connection", older, 0, skimmedBulk},
+			{"behind what is skipped", older, 2 * one, skimmedBulk / 10 * 8},
+			{"not where the source has come already", older, -one, len(bulk().bytes)},
+			{"that does not begin with them", later, 0, skimmedBulk},
+			{"where they were lost", astray, 0, skimmedBulk},
+		} {
+			t.Run(tt.name, func(t *testing.T) {
+				p := cast(t, tt.script)
+				if tt.script == older {
+					p.play()
+				}
+				src := openFramed(t, Options{RingBytes: 4 << 20}, b)
+				if tt.script != older {
+					p = cast(t, tt.script)
+					p.play()
+				}
+				p.play()
+				const some = 10_000
+				w := p.see(src, func(w *watch) bool {
+					return w.copied(0, stream.Client) >= some && w.copied(0, stream.Server) >= some
+				})
+				first := len(w.events)
+				w.guide(src, tt.ahead)
+				p.play()
+				w = p.see(src, func(w *watch) bool {
+					return w.copied(first, stream.Client) >= tt.want && w.copied(first, stream.Server) >= tt.want
+				})
+				needWhole(t, src)
+				for side := stream.Client; side <= stream.Server; side++ {
+					if got := w.copied(first, side); got != tt.want {
+						t.Errorf("%d bytes were copied at the %s, want %d", got, side, tt.want)
+					}
+				}
+				for _, e := range w.events[first:] {
+					if e.Framed != (tt.ahead >= 0) {
+						t.Errorf("an event of %d bytes at %d: framed %v", e.Len, e.Seq, e.Framed)
+					}
+				}
+			})
+		}
+	})
+}
+
+func TestFramesAreForgottenWhereNothingIsToBeLeftOut(t *testing.T) {
+	forEachBackend(t, func(t *testing.T, b backend) {
+		p := cast(t, older)
+		p.play()
+		src := openFramed(t, Options{RingBytes: 4 << 20}, b)
+		whole := len(bulk().bytes)
+		first := 0
+		next := func(want int) {
+			t.Helper()
+			p.play()
+			w := p.see(src, func(w *watch) bool {
+				return w.copied(first, stream.Client) >= want && w.copied(first, stream.Server) >= want
+			})
+			needWhole(t, src)
+			for side := stream.Client; side <= stream.Server; side++ {
+				if got := w.copied(first, side); got != want {
+					t.Errorf("%d bytes were copied at the %s, want %d", got, side, want)
+				}
+			}
+			first = len(w.events)
+		}
+		next(16 << 10)
+		p.w.guide(src, 0)
+		next(skimmedBulk)
+		for _, skim := range []stream.Framing{{}, framedOpening.Frames} {
+			src.Whole(p.client, skim)
+			src.Whole(p.server, skim)
+			next(whole)
 		}
 	})
 }

@@ -22,13 +22,14 @@ import (
 type kernel struct {
 	programs *programs
 	ring     *ring
+	openings []stream.Opening
 	self     uint32 // own process, by its number in the first pid namespace
 	refusals refusals
 	early    backlog // came during the self-test
 	backend  string
 	refused  Refusals // backends tried before
 
-	mu       sync.Mutex // guards what Close takes away under Skip, Whole, Ignore, Losses and Ignored
+	mu       sync.Mutex // guards what Close takes away under Skip, Frames, Whole, Ignore, Losses and Ignored
 	policies *policies
 	closed   bool
 }
@@ -90,7 +91,7 @@ func open(o Options, b backend, types types) (_ *kernel, err error) {
 	if err := b.check(types); err != nil {
 		return nil, err
 	}
-	k := &kernel{backend: b.name}
+	k := &kernel{backend: b.name, openings: o.Openings}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, k.Close())
@@ -189,7 +190,15 @@ func (k *kernel) Skip(id FlowID, out bool, until uint32) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if !k.closed {
-		k.policies.skip(id, out, until)
+		k.policies.skip(id, out, until, 0)
+	}
+}
+
+func (k *kernel) Frames(id FlowID, out bool, at uint32) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.closed {
+		k.policies.skip(id, out, at, frameBegins)
 	}
 }
 
@@ -197,20 +206,21 @@ func (k *kernel) Ignore(id FlowID) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if !k.closed {
-		k.policies.records(id, 0)
+		k.policies.records(id, 0, 0)
 	}
 }
 
-func (k *kernel) Whole(id FlowID, skim bool) {
+func (k *kernel) Whole(id FlowID, skim stream.Framing) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	// The kernel knows how many it can make; the uppermost bit forbids it to skim.
-	most := uint32(math.MaxUint32)
-	if skim {
-		most = math.MaxInt32
+	opening := 0
+	for i := range k.openings {
+		if skim.SkimFrom > 0 && k.openings[i].Frames == skim {
+			opening = i + 1
+		}
 	}
 	if !k.closed {
-		k.policies.records(id, most)
+		k.policies.records(id, math.MaxUint8, uint8(opening)) // the kernel knows how many it can make
 	}
 }
 

@@ -36,23 +36,28 @@ func mapPolicies(m *ebpf.Map) (*policies, error) {
 	}, nil
 }
 
-func (p *policies) skip(id FlowID, out bool, until uint32) {
+// frameBegins is POLICY_FRAME in bpf/policy.h.
+const frameBegins = 1 << 62
+
+// skip sets what is not wanted. flags are frameBegins or nothing.
+func (p *policies) skip(id FlowID, out bool, until uint32, flags uint64) {
 	slot := &p.slots[uint64(id)%uint64(len(p.slots))]
 	word := &slot.SkipIn
 	if out {
 		word = &slot.SkipOut
 	}
-	atomic.StoreUint64(word, p.tag(id)|uint64(until))
+	atomic.StoreUint64(word, p.tag(id)|flags|uint64(until))
 }
 
-// records sets how many events a read or write may become.
-func (p *policies) records(id FlowID, most uint32) {
-	atomic.StoreUint64(&p.slots[uint64(id)%uint64(len(p.slots))].Records, p.tag(id)|uint64(most))
+// records sets how many events a read or write may become, and which of the openings,
+// from 1 on, says what may be left out of frames; 0: nothing may.
+func (p *policies) records(id FlowID, most, opening uint8) {
+	atomic.StoreUint64(&p.slots[uint64(id)%uint64(len(p.slots))].Records, p.tag(id)|uint64(opening)<<8|uint64(most))
 }
 
 // tag is the upper half of a word of this flow: policy_tag in bpf/policy.h.
 func (p *policies) tag(id FlowID) uint64 {
-	return (uint64(id)>>p.bits ^ uint64(id)>>(64-p.bits) | 1<<31) << 32
+	return ((uint64(id)>>p.bits ^ uint64(id)>>(64-p.bits) | 1<<31) << 32) &^ frameBegins
 }
 
 func (p *policies) Close() error { return unix.Munmap(p.mapping) }

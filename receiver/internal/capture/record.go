@@ -55,6 +55,7 @@ func decode(e *Event, raw []byte, missing []string) error {
 		TurnsIn:   h.TurnsIn,
 		Turned:    h.Flags&bpf.CaptureFlagFLAG_TURNED != 0,
 		Continued: h.Flags&bpf.CaptureFlagFLAG_CONTINUED != 0,
+		Framed:    h.Flags&bpf.CaptureFlagFLAG_FRAMED != 0,
 		Len:       h.LenBytes,
 		Data:      raw[recordHead:],
 		Missing:   missing[h.Missing],

@@ -57,6 +57,7 @@ type Event struct {
 	// Continued says of Data that it goes on where the event before in this
 	// direction ended, within the same read or write.
 	Continued bool
+	Framed    bool   // says of Data that it is known where frames begin in it; see Source.Frames
 	Len       uint32 // bytes moved
 	Data      []byte // the first of them that were captured; valid until the next call of Next
 	// Missing says why len(Data) < Len. Empty otherwise. One of a few tokens;
@@ -77,8 +78,8 @@ type Event struct {
 const Skipped = "skipped"
 
 // A Source yields what was seen of some connections, in the order in which it
-// was seen. Next, SetDeadline, Skip, Whole and Ignore are for one goroutine; Close,
-// Losses, Ignored, Now and Epoch may be called from any.
+// was seen. Next, SetDeadline, Skip, Frames, Whole and Ignore are for one goroutine;
+// Close, Losses, Ignored, Now and Epoch may be called from any.
 type Source interface {
 	// Next waits for an event. It returns os.ErrDeadlineExceeded when the
 	// deadline has passed and nothing is left to read, io.EOF at the end of a
@@ -96,11 +97,16 @@ type Source interface {
 	// position takes it back. Best effort: other flows may displace it, and events
 	// on their way have their Data.
 	Skip(id FlowID, out bool, until uint32)
+	// Frames is Skip, and says that at sequence number at a frame begins: from there
+	// on what Whole was allowed is left out, if the source has not yet come to at. Where
+	// the connection's opening is one of Options.Openings it need not be told.
+	Frames(id FlowID, out bool, at uint32)
 	// Whole asks for reads and writes of a flow as whole as they can be had,
-	// in several events; of others the first bytes are enough. skim allows to leave
-	// out what Options.Openings says that nobody wants. Best effort as Skip is: ask
-	// again when bytes are missing nevertheless.
-	Whole(id FlowID, skim bool)
+	// in several events; of others the first bytes are enough. skim is one of those in
+	// Options.Openings, and allows to leave out what it says that nobody wants; the
+	// zero value allows nothing, and the source forgets where frames begin. Best effort
+	// as Skip is: ask again when bytes are missing nevertheless.
+	Whole(id FlowID, skim stream.Framing)
 	// Ignore asks for no more Data events of a flow; others still come. Best
 	// effort as Skip is: ask again when some come nevertheless.
 	Ignore(id FlowID)

@@ -148,8 +148,8 @@ func playLong(t *testing.T, src Source, name string) (w *watch, left uint64) {
 	p := cast(t, name)
 	p.begin(src)
 	p.play()
-	src.Whole(p.client, true)
-	src.Whole(p.server, true)
+	src.Whole(p.client, stream.Framing{})
+	src.Whole(p.server, stream.Framing{})
 	p.play()
 	return p.see(src, (*watch).over), losses(src)["recursion"] - before
 }
@@ -238,7 +238,7 @@ func TestWhatIsSkippedOfALongWriteIsNotCopiedAndTheRestIs(t *testing.T) {
 			if e.Kind == Data {
 				src.Skip(e.Flow, e.Out, e.Seq+e.Len+45000)
 				if !e.Out {
-					src.Whole(e.Flow, true)
+					src.Whole(e.Flow, stream.Framing{})
 				}
 			}
 		}

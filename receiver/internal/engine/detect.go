@@ -58,11 +58,20 @@ func (e *Engine) follow(f *flow, index int, conn protocol.Conn) {
 	f.dialogue, _ = conn.(protocol.Dialogue)
 	f.speaks = uint8(index)
 	if _, f.unbroken = e.Protocols[index].(protocol.Unbroken); f.unbroken {
-		e.Source.Whole(f.id, true)
+		e.askWhole(f)
 	}
 	if a, ok := conn.(protocol.Accountant); ok {
 		a.Account(e.lose)
 	}
+}
+
+// askWhole asks the source for whole reads and writes of f.
+func (e *Engine) askWhole(f *flow) {
+	if f.entire {
+		e.Source.Whole(f.id, stream.Framing{})
+		return
+	}
+	e.Source.Whole(f.id, e.skims[f.speaks])
 }
 
 // ask returns the most certain verdict, and which protocol gave it, about the

@@ -62,6 +62,7 @@ type Engine struct {
 	Settings
 	stats stats
 	emits []func(exchange.Exchange) // one for each of Protocols
+	skims []stream.Framing          // what of the frames of each nobody wants
 	lose  func(reason string, n uint64)
 	// reasons for which lost requests are counted, by protocol
 	reasons []string
@@ -95,6 +96,11 @@ func New(s Settings) *Engine {
 	e.stats.truncated = make([]atomic.Uint64, len(s.Protocols))
 	for i, p := range s.Protocols {
 		e.reasons = append(e.reasons, p.Name()+requestNotCaptured)
+		var skim stream.Framing
+		if u, ok := p.(protocol.Unbroken); ok {
+			skim = u.Opening().Frames
+		}
+		e.skims = append(e.skims, skim)
 		e.emits = append(e.emits, func(x exchange.Exchange) {
 			c := x.Base()
 			e.handed++

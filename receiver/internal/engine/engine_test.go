@@ -62,8 +62,8 @@ func (s *script) Losses(func(string, uint64)) {}
 func (s *script) Ignored() uint64             { return 0 }
 func (s *script) Close() error                { return nil }
 func (s *script) Ignore(id capture.FlowID)    { s.ask("ignore %d", id) }
-func (s *script) Whole(id capture.FlowID, skim bool) {
-	s.ask("whole %d skim=%v", id, skim)
+func (s *script) Whole(id capture.FlowID, skim stream.Framing) {
+	s.ask("whole %d skim=%v", id, skim.SkimFrom > 0)
 }
 func (s *script) Now() stream.Time { return s.now }
 func (s *script) Epoch() int64 {
@@ -77,6 +77,10 @@ func (s *script) ask(format string, args ...any) {
 }
 func (s *script) Skip(id capture.FlowID, out bool, until uint32) {
 	s.ask("skip %d out=%v until %d", id, out, until)
+}
+
+func (s *script) Frames(id capture.FlowID, out bool, at uint32) {
+	s.ask("frames %d out=%v at %d", id, out, at)
 }
 
 // flow writes the events of one connection.

@@ -30,6 +30,7 @@ type flow struct {
 	speaks   uint8         // conn's protocol, by its place in Engine.Protocols
 	unbroken bool          // it is protocol.Unbroken
 	entire   bool          // of its frames nothing may be left out any more
+	guided   bool          // the source was told where its frames begin
 	opaque   bool          // not to be looked at any more
 	early    bool          // an answer waits for its request
 	listed   bool          // in Engine.clients

@@ -15,7 +15,9 @@ type half struct {
 	seen    bool   // bytes have come, so next is not merely inferred
 	skipped bool   // skip is in force
 	torn    bool   // what came before in the current read or write was lost
-	missing string // why bytes were missing when some last were
+	// The source does not know where frames begin, and had to copy a long event.
+	unframed bool
+	missing  string // why bytes were missing when some last were
 }
 
 func (h *half) start(seq uint32) {
@@ -45,7 +47,7 @@ func (e *Engine) data(f *flow, ev *capture.Event) {
 	c, why := f.halves[sender].chunk(ev)
 	peer := &f.halves[sender.Peer()]
 	if f.unbroken && ev.Missing != "" && ev.Missing != capture.Skipped {
-		e.Source.Whole(f.id, !f.entire) // it may have been forgotten
+		e.askWhole(f) // it may have been forgotten
 	}
 	if !ev.Sequenced {
 		c.Ack = peer.buf.End()
@@ -59,7 +61,7 @@ func (e *Engine) data(f *flow, ev *capture.Event) {
 		e.feed(f, sender, c, why)
 		// The protocol may have corrected who is who.
 		h := &f.halves[f.sender(ev.Out)]
-		e.skip(f, h, ev.Out)
+		e.skip(f, h, ev)
 		h.buf.Settle()
 	}
 }

@@ -134,10 +134,14 @@ func (e *Engine) lost(f *flow, side stream.Side, why error, at stream.Time) {
 		e.stats.lose(notCaptured + f.halves[side].missing)
 		if f.unbroken && !f.entire && f.halves[side].missing == capture.Skipped {
 			f.entire = true
-			e.Source.Whole(f.id, false)
+			e.askWhole(f)
 		}
 	} else {
 		e.stats.loseBy(why)
+		if f.guided { // by what made no sense
+			f.guided = false
+			e.Source.Whole(f.id, stream.Framing{})
+		}
 	}
 	f.whole, f.halves[side].torn = false, true
 	if err, ok := f.conn.Lost(side, at).(protocol.Opaque); ok {
@@ -173,19 +177,39 @@ func (e *Engine) ignore(f *flow, why ignored, at stream.Time) {
 	e.Source.Ignore(f.id)
 }
 
-// skip tells the source which bytes of h the protocol does not want.
-func (e *Engine) skip(f *flow, h *half, out bool) {
+// skip tells the source which bytes of h, of which ev came last, the protocol does
+// not want.
+func (e *Engine) skip(f *flow, h *half, ev *capture.Event) {
 	owed := h.buf.Owed()
+	until := h.next + uint32(min(owed, skipMost))
 	switch {
 	case f.opaque:
+	case e.guides(f, h, ev):
+		h.skip, h.skipped, f.guided = until, true, true
+		e.askWhole(f)
+		e.Source.Frames(f.id, ev.Out, until)
 	case owed >= skipFrom:
-		until := h.next + uint32(min(owed, skipMost))
 		if !h.skipped || int32(h.skip-h.next) < skipFrom {
 			h.skip, h.skipped = until, true
-			e.Source.Skip(f.id, out, until)
+			e.Source.Skip(f.id, ev.Out, until)
 		}
 	case h.skipped && owed == 0:
 		h.skipped = false
-		e.Source.Skip(f.id, out, h.next)
+		e.Source.Skip(f.id, ev.Out, h.next)
 	}
+}
+
+// guides reports whether the source needs to be told where the next frame of h
+// begins, and that is known.
+func (e *Engine) guides(f *flow, h *half, ev *capture.Event) bool {
+	if !f.unbroken || f.entire {
+		return false
+	}
+	from := e.skims[f.speaks].SkimFrom
+	h.unframed = !ev.Framed && (h.unframed || from > 0 && int64(ev.Len) >= int64(from))
+	if !h.unframed || len(h.buf.Bytes()) > 0 || h.buf.Truncated() || h.buf.Owed() > skipMost {
+		return false
+	}
+	framer, ok := f.conn.(protocol.Framer)
+	return ok && framer.Framed(f.sender(ev.Out))
 }

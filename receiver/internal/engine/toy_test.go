@@ -60,6 +60,7 @@ func (c *toyCall) Summary(dst []byte) []byte { return append(dst, c.name...) }
 type toyConn struct {
 	match.Table[*toyCall]
 	answering bool
+	lost      bool
 }
 
 var errToy = errors.New("toy: senseless")
@@ -134,7 +135,7 @@ func line(b *stream.Buffer) ([]byte, error) {
 
 func (c *toyConn) Lost(_ stream.Side, at stream.Time) error {
 	c.EndAll(exchange.Lost, at)
-	c.answering = false
+	c.answering, c.lost = false, true
 	return nil
 }
 
@@ -145,6 +146,9 @@ func (c *toyConn) Shed(at stream.Time) {
 	c.EndAll(exchange.Evicted, at)
 	c.answering = false
 }
+
+// Framed takes each line and its body for a frame.
+func (c *toyConn) Framed(stream.Side) bool { return !c.lost }
 
 func (c *toyConn) Continues() bool { return false }
 func (c *toyConn) Parts() bool     { return false }

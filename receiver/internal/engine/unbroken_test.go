@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/perisco-io/perisco/receiver/internal/capture"
@@ -15,7 +16,9 @@ type unbroken struct{ *toy }
 
 var _ protocol.Unbroken = unbroken{}
 
-func (unbroken) Opening() stream.Opening { return stream.Opening{Bytes: "?opening"} }
+func (unbroken) Opening() stream.Opening {
+	return stream.Opening{Bytes: "?opening", Frames: stream.Framing{SkimFrom: 100}}
+}
 
 // more sends what goes on in the write before.
 func (f *flow) more(side stream.Side, s string) *flow {
@@ -27,6 +30,12 @@ func (f *flow) more(side stream.Side, s string) *flow {
 // reason says why bytes of the latest event are missing.
 func (f *flow) reason(s string) *flow {
 	f.events[len(f.events)-1].Missing = s
+	return f
+}
+
+// framed says that the source knew where frames begin in the latest event.
+func (f *flow) framed() *flow {
+	f.events[len(f.events)-1].Framed = true
 	return f
 }
 
@@ -70,6 +79,38 @@ func TestLongWrites(t *testing.T) {
 			want:     []string{"server a answered", "server b lost", "server c lost", "server d answered"},
 			losses:   "message_cut_by_skipped=2 truncated=2",
 			asked:    []string{"whole 1 skim=true", "whole 1 skim=false", "whole 1 skim=false"},
+		},
+		{
+			name: "and is told where a frame begins, unless little comes, until it knows",
+			script: func(s *script) {
+				s.flow(1, stream.Server).open().client("?a\n").server("!500\n" + strings.Repeat("x", 99)).
+					server(strings.Repeat("x", 400)).server("x").client("?b\n").
+					server("!100\n" + strings.Repeat("x", 100)).framed().client("?c\n").
+					server("!90\n" + strings.Repeat("x", 90)).close()
+			},
+			protocol: unbroken{newToy()},
+			want:     []string{"server a answered", "server b answered", "server c answered"},
+			asked: []string{
+				"whole 1 skim=true",
+				"whole 1 skim=true", "frames 1 out=true at 2505",
+				"whole 1 skim=true", "frames 1 out=true at 2505",
+				"whole 1 skim=true", "frames 1 out=true at 2505",
+				"skip 1 out=true until 2610",
+			},
+		},
+		{
+			name: "which may have been wrong if no sense is found",
+			script: func(s *script) {
+				s.flow(1, stream.Server).open().client("?a\n").server("!100\n" + strings.Repeat("x", 100)).
+					client("?b\n").server("nonsense\n").client("?c\n").server("!0\n").close()
+			},
+			protocol: unbroken{newToy()},
+			want:     []string{"server a answered", "server b lost", "server c answered"},
+			losses:   "toy_senseless=1 truncated=1",
+			asked: []string{
+				"whole 1 skim=true", "whole 1 skim=true", "frames 1 out=true at 2105",
+				"whole 1 skim=false", "skip 1 out=true until 2114",
+			},
 		},
 		{
 			name: "a message goes on in the next event of a write",

@@ -181,8 +181,11 @@ func (*Source) SetDeadline(time.Time) {}
 // Skip does nothing: what was captured was copied already.
 func (*Source) Skip(capture.FlowID, bool, uint32) {}
 
+// Frames does nothing for the same reason.
+func (*Source) Frames(capture.FlowID, bool, uint32) {}
+
 // Whole does nothing for the same reason.
-func (*Source) Whole(capture.FlowID, bool) {}
+func (*Source) Whole(capture.FlowID, stream.Framing) {}
 
 // Ignore asks for no more events of a flow but its end.
 func (s *Source) Ignore(id capture.FlowID) { s.table.ignore(id) }

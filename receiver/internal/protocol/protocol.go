@@ -93,8 +93,18 @@ type Unbroken interface {
 	Protocol
 	// Opening is how its connections begin, by which the source knows them before the
 	// engine can, and what of their frames nobody wants. A connection of which such
-	// bytes were needed nevertheless, and lost, is from then on copied whole.
+	// bytes were needed nevertheless, and lost, is from then on copied whole. Where
+	// its opening was not seen a Conn that is a Framer tells where frames begin.
 	Opening() stream.Opening
+}
+
+// A Framer is a Conn of an Unbroken Protocol that knows where frames begin.
+type Framer interface {
+	Conn
+	// Framed reports whether one begins behind what was consumed of side, and
+	// discarded ahead of its arrival. It has to be sure: from there on the source may
+	// leave out what Opening says that nobody wants.
+	Framed(side stream.Side) bool
 }
 
 // A Protocol recognises connections and makes the state machines that follow

@@ -74,6 +74,7 @@ type half struct {
 	// The latest did; when the others came is not known well.
 	joining bool
 	skipped uint16 // writes, while astray
+	proven  uint8  // frames in a row, since then, that look like ones; up to sureFrom
 	fields  hpack.Decoder
 	block   block
 	stream  uint32 // whose DATA is arriving, 0 if nobody's
@@ -141,7 +142,7 @@ func (c *conn) Lost(side stream.Side, at stream.Time) error {
 		_ = c.endBlock(h, side, nil, at) // what is there of it
 	}
 	h.fields.Forget()
-	h.stage, h.whole = astray, false
+	h.stage, h.whole, h.proven = astray, false, 0
 	h.stream, h.ends, h.left, h.padding = 0, false, 0, 0
 	c.now = max(c.now, at)
 	c.doubt(side)
@@ -190,6 +191,15 @@ func (c *conn) half(side stream.Side) *half {
 		return &c.client
 	}
 	return &c.server
+}
+
+// sureFrom is how many frames in a row show that they are no chance.
+const sureFrom = 8
+
+// Framed implements protocol.Framer.
+func (c *conn) Framed(side stream.Side) bool {
+	h := c.half(side)
+	return h.stage == inFrames && (h.whole || h.proven == sureFrom) && h.left == 0
 }
 
 // Ended implements protocol.Conn.

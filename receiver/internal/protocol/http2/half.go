@@ -48,6 +48,11 @@ func (c *conn) frames(h *half, b *stream.Buffer, side stream.Side) error {
 		if !f.valid(side) || (f.kind == continuation) != (h.block.stream != 0) || h.block.stream != 0 && f.stream != h.block.stream {
 			return errFrame
 		}
+		if !h.whole && h.proven < sureFrom {
+			if h.proven++; !f.plausible(side, p[5]&0x80 != 0) {
+				h.proven = 0
+			}
+		}
 		c.ledger.seen(f)
 		switch f.kind {
 		case data:

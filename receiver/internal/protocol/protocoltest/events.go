@@ -14,15 +14,16 @@ import (
 type Recorded struct{}
 
 // The methods of capture.Source but Next.
-func (Recorded) SetDeadline(time.Time)             {}
-func (Recorded) Skip(capture.FlowID, bool, uint32) {}
-func (Recorded) Whole(capture.FlowID, bool)        {}
-func (Recorded) Ignore(capture.FlowID)             {}
-func (Recorded) Losses(func(string, uint64))       {}
-func (Recorded) Ignored() uint64                   { return 0 }
-func (Recorded) Now() stream.Time                  { return 0 }
-func (Recorded) Epoch() int64                      { return 0 }
-func (Recorded) Close() error                      { return nil }
+func (Recorded) SetDeadline(time.Time)                {}
+func (Recorded) Skip(capture.FlowID, bool, uint32)    {}
+func (Recorded) Frames(capture.FlowID, bool, uint32)  {}
+func (Recorded) Whole(capture.FlowID, stream.Framing) {}
+func (Recorded) Ignore(capture.FlowID)                {}
+func (Recorded) Losses(func(string, uint64))          {}
+func (Recorded) Ignored() uint64                      { return 0 }
+func (Recorded) Now() stream.Time                     { return 0 }
+func (Recorded) Epoch() int64                         { return 0 }
+func (Recorded) Close() error                         { return nil }
 
 // Events returns what the kernel would show of the conversation in a file, at
 // its server.
