@@ -204,3 +204,44 @@ func TestApacheOverHTTP2(t *testing.T) {
 	checkBoth(t, collector, apache.site, "2", want)
 	checkResource(t, collector.served(apache.port), family, exe, "apache2")
 }
+
+// What nobody wants of a connection whose opening was not seen, or was another, is
+// left out from where the parser has found its frames.
+func TestBodiesOfHTTP2AreLeftOutWhereItsOpeningWasNotSeen(t *testing.T) {
+	const clients, n, page = 2, 60, 1 << 20
+	nghttpd, load := startNghttpd(t, page), startHTTP2Load(t, clients, 1)
+	requests := func(name string) (requests []request) {
+		for i := range n {
+			requests = append(requests, request{Method: "GET", URI: fmt.Sprintf("/page?%s=%d", name, i)})
+		}
+		return requests
+	}
+	load.run(t, nghttpd.url(), requests("early")[:clients])
+	collector, apache := startCollector(t, setup{}), startApache(t, "h2c http/1.1")
+	copied := func() float64 {
+		collector.settle(t)
+		return counted(collector.scrape(t), "receiver_perisco_captured_bytes")
+	}
+	before := copied()
+	load.begin(t, plan{URL: nghttpd.url(), Requests: requests("late"), Pause: 5 * pace})
+	load.report(t)
+	older := copied() - before
+	curl(t, "--http2", "--limit-rate", "3M", "--output", "/dev/null", apache.url()+"/large/1") // 3 MiB
+	upgraded := copied() - before - older
+	collector.end(t)
+
+	for _, pid := range []int{nghttpd.pid(), load.pid()} {
+		// Of the first on each connection too little may be seen.
+		if got := len(spans(collector.traces.items).of(pid)); got < n-clients || got > n {
+			t.Errorf("%d spans of process %d, want %d to %d", got, pid, n-clients, n)
+		}
+	}
+	for what, part := range map[string]float64{
+		"of an older connection":   older / (2 * n * page),
+		"of one that was upgraded": upgraded / (2 * 3 << 20),
+	} {
+		if t.Logf("%s %.1f%% was copied", what, 100*part); part > 0.5 {
+			t.Errorf("%s %.1f%% was copied, want less than half", what, 100*part)
+		}
+	}
+}

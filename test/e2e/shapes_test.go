@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"os/exec"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -30,6 +31,19 @@ func BenchmarkShapes(b *testing.B) {
 		}},
 		{"HTTP/2, answers of 1 MiB", func(b *testing.B) work {
 			return byH2load(startNghttpd(b, mega), 2*mega, 500, "-m2")
+		}},
+		{"HTTP/2, answers of 1 MiB on older connections", func(b *testing.B) work {
+			const requests = 500
+			s, l := startNghttpd(b, mega), startHTTP2Load(b, 8, 2)
+			ask := func(b *testing.B) {
+				l.begin(b, plan{URL: s.url(), Requests: slices.Repeat([]request{{Method: "GET", URI: "/page"}}, requests)})
+				l.report(b)
+			}
+			ask(b)
+			return work{append(s.family(), l.family()...), 2, 2 * mega, func(b *testing.B) (int, time.Duration) {
+				ask(b)
+				return requests, 0
+			}}
 		}},
 		{"HTTP/1, uploads of 1 MiB", func(b *testing.B) work {
 			s := startGo(b, "127.0.0.1", freePort(b))
