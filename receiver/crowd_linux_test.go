@@ -64,9 +64,9 @@ func (s *crowd) Next(e *capture.Event) error {
 // BenchmarkCrowd is an exchange of HTTP/1 from its two events to span and log
 // record where many connections are open, and what each of them takes.
 func BenchmarkCrowd(b *testing.B) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	for _, connections := range []int{10, 1000, 100_000} {
 		b.Run(fmt.Sprint(connections), func(b *testing.B) {
+			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // Run sets it
 			sink := discard(b)
 			var before, then runtime.MemStats
 			runtime.GC()

@@ -144,9 +144,9 @@ func (s *replay) one(t testing.TB, sink engine.Sink) int {
 // BenchmarkReplay is an exchange from its events, as they were recorded, to a
 // filled span and log record, on one processor.
 func BenchmarkReplay(b *testing.B) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	for _, r := range recordings {
 		b.Run(r.name, func(b *testing.B) {
+			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // Run sets it
 			sink, source := discard(b), newReplay(b, r.file, r.rounds)
 			source.connections = 1 + b.N/source.one(b, sink)
 			b.ReportAllocs()

@@ -125,9 +125,6 @@ func (e *Engine) open(ev *capture.Event) *flow {
 	f := &flow{id: ev.Flow, sure: ev.Sure, out: ev.Side, halves: new([2]half)}
 	f.settled = true
 	f.endpoint = exchange.Endpoint{Side: ev.Side, Local: ev.Local, Peer: ev.Peer}
-	for i := range f.halves {
-		f.halves[i].buf.Pool = &e.pool
-	}
 	e.flows[ev.Flow] = f
 	e.enlist(f, ev.Side == stream.Client)
 	e.stats.connections.Store(int64(len(e.flows)))

@@ -30,7 +30,7 @@ func (e *Engine) feed(f *flow, side stream.Side, c stream.Chunk, why string) {
 		return
 	}
 	h := &f.halves[side]
-	lost := h.buf.Feed(c)
+	lost := h.buf.Feed(c, &e.pool)
 	if lost && f.conn != nil {
 		e.lost(f, side, stream.ErrHole, c.At) // the hole before c
 	}

@@ -16,25 +16,35 @@ type Chunk struct {
 // A Buffer is what one side sent and its parser has not consumed yet: held
 // bytes, then a hole, which is a count of bytes that were sent but not
 // captured. The zero value is ready to use. Not safe for concurrent use.
+//
+// There are two for each connection, and most wait for nothing: what they need
+// for that is lent to them while they do, and few numbers are left, without a
+// pointer for the garbage collector to follow.
 type Buffer struct {
-	// Pool lends the memory for what is not consumed yet. Nil allocates.
-	Pool *Pool
+	waiting *waiting // lent by a Pool; nil when all is consumed and settled
 
-	held []byte // unconsumed; aliases the chunk from Feed to Settle, own after
-	own  []byte // borrowed from Pool, nil when nothing had to be kept
-	hole int64  // bytes missing after held
-	owed int64  // bytes discarded ahead of their arrival; held is empty then
+	hole int64  // bytes missing after those that are held
+	owed int64  // bytes discarded ahead of their arrival; none are held then
 	pos  uint64 // position in the stream of the first unconsumed byte
 
-	origin uint64 // TCP sequence number of position 0
-
 	latest Time
-	before Time // when the bytes before those of marks came
 	ack    uint64
-	marks  *marks // the chunks that unconsumed bytes came in, oldest first; nil when all is consumed and settled
-	marked uint8  // how many
+	origin uint32 // TCP sequence number of position 0
 
 	anchored bool // origin is known
+}
+
+// waiting is what a buffer needs while bytes wait in it.
+type waiting struct {
+	pool *Pool // who lent it, and own
+
+	held []byte // unconsumed; aliases the chunk from Feed to Settle, own after
+	own  []byte // borrowed from pool, nil when nothing had to be kept
+
+	before Time  // when the bytes before those of marks came
+	marks  marks // the chunks that held bytes came in, oldest first
+	marked uint8 // how many
+
 	borrowed bool // held aliases a chunk
 }
 
@@ -52,14 +62,18 @@ type mark struct {
 	turned bool // the other side had come further since the chunk before
 }
 
-// Feed appends a chunk. The buffer keeps a reference to c.Data until Settle.
-// It reports whether bytes that the parser still waited for turned out to be
-// lost: a hole that nobody discarded was followed by more. The bytes before
-// that hole are dropped with it and the buffer starts over with c.
-func (b *Buffer) Feed(c Chunk) (lost bool) {
+// Feed appends a chunk. The buffer keeps a reference to c.Data until Settle. pool
+// lends the memory for what is not consumed yet; nil allocates. Feed reports
+// whether bytes that the parser still waited for turned out to be lost: a hole
+// that nobody discarded was followed by more. The bytes before that hole are
+// dropped with it and the buffer starts over with c.
+func (b *Buffer) Feed(c Chunk, pool *Pool) (lost bool) {
 	if b.hole > 0 {
 		lost = true
 		b.Reset()
+	}
+	if b.waiting == nil {
+		b.waiting = pool.getWaiting()
 	}
 	b.mark(c)
 	data, missing := c.Data, c.Missing
@@ -73,11 +87,11 @@ func (b *Buffer) Feed(c Chunk) (lost bool) {
 		b.owed -= n
 		b.pos += uint64(n)
 	}
-	if len(data) > 0 {
-		if len(b.held) == 0 {
-			b.held, b.borrowed = data, true
+	if w := b.waiting; len(data) > 0 {
+		if len(w.held) == 0 {
+			w.held, w.borrowed = data, true
 		} else {
-			b.append(data)
+			w.append(data)
 		}
 	}
 	b.hole = missing
@@ -86,82 +100,88 @@ func (b *Buffer) Feed(c Chunk) (lost bool) {
 
 // mark notes where c begins.
 func (b *Buffer) mark(c Chunk) {
-	if len(b.held) == 0 { // all before it was consumed
-		b.marked, b.before = 0, b.latest
+	w := b.waiting
+	if len(w.held) == 0 { // all before it was consumed
+		w.marked, w.before = 0, b.latest
 	}
-	if b.marks == nil {
-		b.marks = b.Pool.getMarks()
+	for w.marked == maxMarks && w.marks[1].pos <= b.pos {
+		w.before = w.marks[0].at
+		w.marked = uint8(copy(w.marks[:], w.marks[1:]))
 	}
-	for b.marked == maxMarks && b.marks[1].pos <= b.pos {
-		b.before = b.marks[0].at
-		b.marked = uint8(copy(b.marks[:], b.marks[1:]))
+	if w.marked == maxMarks {
+		w.marked--
 	}
-	if b.marked == maxMarks {
-		b.marked--
-	}
-	b.marks[b.marked] = mark{pos: b.End(), at: c.At, ack: c.Ack, turned: c.Ack > b.ack}
-	b.marked++
+	w.marks[w.marked] = mark{pos: b.End(), at: c.At, ack: c.Ack, turned: c.Ack > b.ack}
+	w.marked++
 	b.latest, b.ack = c.At, c.Ack
 }
 
 // append adds data behind the held bytes, which are this buffer's own.
-func (b *Buffer) append(data []byte) {
-	if b.borrowed { // two chunks without a Settle between them
-		b.Settle()
+func (w *waiting) append(data []byte) {
+	if w.borrowed { // two chunks without a Settle between them
+		w.keep()
 	}
-	n := len(b.held)
-	if n+len(data) > cap(b.held) {
+	n := len(w.held)
+	if n+len(data) > cap(w.held) {
 		// The front of own that was consumed cannot be reached any more: move
 		// to memory that has room for as much again.
-		next := append(b.Pool.get(2*(n+len(data))), b.held...)
-		b.Pool.put(b.own)
-		b.own, b.held = next, next
+		next := append(w.pool.get(2*(n+len(data))), w.held...)
+		w.pool.put(w.own)
+		w.own, w.held = next, next
 	}
-	b.held = append(b.held, data...)
+	w.held = append(w.held, data...)
 }
 
 // Settle copies what is left, so that the chunk passed to Feed can be reused,
 // and returns memory that is not needed any more.
 func (b *Buffer) Settle() {
-	if len(b.held) == 0 {
-		b.Pool.put(b.own)
-		b.held, b.own, b.borrowed = nil, nil, false
-		if b.marks != nil {
-			b.Pool.putMarks(b.marks)
-			b.marks, b.marked, b.before = nil, 0, b.Past()
-		}
-		return
+	switch w := b.waiting; {
+	case w == nil:
+	case len(w.held) == 0:
+		w.pool.put(w.own)
+		b.waiting = nil
+		w.pool.putWaiting(w)
+	case w.borrowed:
+		w.keep()
 	}
-	if b.borrowed {
-		own := b.own
-		if cap(own) < len(b.held) {
-			b.Pool.put(own)
-			own = b.Pool.get(len(b.held))
-		}
-		b.own = append(own[:0], b.held...)
-		b.held, b.borrowed = b.own, false
+}
+
+// keep copies what is held of a chunk.
+func (w *waiting) keep() {
+	own := w.own
+	if cap(own) < len(w.held) {
+		w.pool.put(own)
+		own = w.pool.get(len(w.held))
 	}
+	w.own = append(own[:0], w.held...)
+	w.held, w.borrowed = w.own, false
 }
 
 // Weight is how many bytes of memory are taken by what waits, once settled.
 func (b *Buffer) Weight() int {
-	if b.marks == nil {
+	if b.waiting == nil {
 		return 0
 	}
-	return cap(b.own) + int(unsafe.Sizeof(marks{}))
+	return cap(b.waiting.own) + int(unsafe.Sizeof(waiting{}))
 }
 
 // Bytes returns the held bytes, up to the hole. Valid until the next call of
 // Feed, Settle or Reset.
-func (b *Buffer) Bytes() []byte { return b.held[:len(b.held):len(b.held)] }
+func (b *Buffer) Bytes() []byte {
+	if b.waiting == nil {
+		return nil
+	}
+	held := b.waiting.held
+	return held[:len(held):len(held)]
+}
 
 // Truncated reports whether a hole follows Bytes.
 func (b *Buffer) Truncated() bool { return b.hole > 0 }
 
 // Peek returns the next n bytes without consuming them, or ErrShort or ErrHole.
 func (b *Buffer) Peek(n int) ([]byte, error) {
-	if n <= len(b.held) {
-		return b.held[:n:n], nil
+	if held := b.Bytes(); n <= len(held) {
+		return held[:n:n], nil
 	}
 	if b.hole > 0 {
 		return nil, ErrHole
@@ -172,9 +192,12 @@ func (b *Buffer) Peek(n int) ([]byte, error) {
 // Discard consumes n bytes: held ones, missing ones and, if those are too few,
 // bytes that have yet to be sent. It never fails and never buffers.
 func (b *Buffer) Discard(n int64) {
-	k := min(n, int64(len(b.held)))
-	b.held = b.held[k:]
-	n -= k
+	var k int64
+	if w := b.waiting; w != nil {
+		k = min(n, int64(len(w.held)))
+		w.held = w.held[k:]
+		n -= k
+	}
 	m := min(n, b.hole)
 	b.hole -= m
 	b.owed += n - m
@@ -193,9 +216,11 @@ func (b *Buffer) Pass(n int64) {
 
 // Reset drops everything that was fed, and forgets what is owed.
 func (b *Buffer) Reset() {
-	b.pos += uint64(len(b.held)) + uint64(b.hole)
-	b.held, b.hole, b.owed = nil, 0, 0
-	b.Settle()
+	b.pos, b.hole, b.owed = b.End(), 0, 0
+	if b.waiting != nil {
+		b.waiting.held = nil
+		b.Settle()
+	}
 }
 
 // Pos is the position in the stream of the first unconsumed byte, counted from
@@ -204,10 +229,10 @@ func (b *Buffer) Reset() {
 func (b *Buffer) Pos() uint64 { return b.pos }
 
 // End is the position of the next byte to arrive.
-func (b *Buffer) End() uint64 { return b.pos + uint64(len(b.held)) + uint64(b.hole) }
+func (b *Buffer) End() uint64 { return b.pos + uint64(len(b.Bytes())) + uint64(b.hole) }
 
 // Anchor says which TCP sequence number the next byte to arrive has.
-func (b *Buffer) Anchor(seq uint32) { b.origin, b.anchored = uint64(seq-uint32(b.End())), true }
+func (b *Buffer) Anchor(seq uint32) { b.origin, b.anchored = seq-uint32(b.End()), true }
 
 // Drift says that sequence numbers are not known any more.
 func (b *Buffer) Drift() { b.anchored = false }
@@ -217,7 +242,7 @@ func (b *Buffer) Sequence() Sequence {
 	if !b.anchored {
 		return Sequence{}
 	}
-	return Sequence{Number: b.origin + b.pos, Known: true}
+	return Sequence{Number: uint64(b.origin) + b.pos, Known: true}
 }
 
 // Ack is how far the other side's stream had come when the first of Bytes was
@@ -239,10 +264,10 @@ func (b *Buffer) Time() Time {
 
 // front returns the chunk that the first of Bytes came in; nil with none held.
 func (b *Buffer) front() *mark {
-	if len(b.held) > 0 {
-		for i := int(b.marked) - 1; i >= 0; i-- {
-			if b.marks[i].pos <= b.pos {
-				return &b.marks[i]
+	if w := b.waiting; w != nil && len(w.held) > 0 {
+		for i := int(w.marked) - 1; i >= 0; i-- {
+			if w.marks[i].pos <= b.pos {
+				return &w.marks[i]
 			}
 		}
 	}
@@ -251,20 +276,26 @@ func (b *Buffer) front() *mark {
 
 // Past is when the last byte before Bytes was seen: what was consumed last.
 func (b *Buffer) Past() Time {
-	for i := int(b.marked) - 1; i >= 0; i-- {
-		if b.marks[i].pos < b.pos {
-			return b.marks[i].at
+	w := b.waiting
+	if w == nil {
+		return b.latest
+	}
+	for i := int(w.marked) - 1; i >= 0; i-- {
+		if w.marks[i].pos < b.pos {
+			return w.marks[i].at
 		}
 	}
-	return b.before
+	return w.before
 }
 
 // Turned reports whether the first of Bytes began a chunk, before which
 // something came from the other side since the chunk before.
 func (b *Buffer) Turned() bool {
-	for i := int(b.marked) - 1; i >= 0; i-- {
-		if b.marks[i].pos == b.pos {
-			return b.marks[i].turned
+	if w := b.waiting; w != nil {
+		for i := int(w.marked) - 1; i >= 0; i-- {
+			if w.marks[i].pos == b.pos {
+				return w.marks[i].turned
+			}
 		}
 	}
 	return false

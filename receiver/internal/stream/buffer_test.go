@@ -10,7 +10,7 @@ import (
 )
 
 func feed(b *stream.Buffer, data string, missing int64, at stream.Time) bool {
-	lost := b.Feed(stream.Chunk{Data: []byte(data), Missing: missing, At: at})
+	lost := b.Feed(stream.Chunk{Data: []byte(data), Missing: missing, At: at}, nil)
 	return lost
 }
 
@@ -31,7 +31,7 @@ func TestBytesOfSeveralChunksAreOneStretch(t *testing.T) {
 func TestSettledBytesSurviveTheReuseOfTheChunk(t *testing.T) {
 	var b stream.Buffer
 	chunk := []byte("abcdef")
-	b.Feed(stream.Chunk{Data: chunk})
+	b.Feed(stream.Chunk{Data: chunk}, nil)
 	b.Discard(2)
 	b.Settle()
 	copy(chunk, "XXXXXX")
@@ -58,7 +58,7 @@ func TestWhatStartsInTheLatestChunkHasItsTime(t *testing.T) {
 func TestEveryByteHasTheTimeOfItsChunk(t *testing.T) {
 	var b stream.Buffer
 	for i, s := range []string{"a", "bcd", "ef", "ghi"} { // nothing is consumed meanwhile
-		b.Feed(stream.Chunk{Data: []byte(s), At: stream.Time(i + 1), Ack: uint64(10 * i)})
+		b.Feed(stream.Chunk{Data: []byte(s), At: stream.Time(i + 1), Ack: uint64(10 * i)}, nil)
 		b.Settle()
 	}
 	for _, want := range []struct {
@@ -170,7 +170,8 @@ func TestBufferAgreesWithThePlainStream(t *testing.T) {
 		sent[i] = byte(r.Uint32())
 	}
 	for range 200 {
-		b := stream.Buffer{Pool: new(stream.Pool)}
+		var b stream.Buffer
+		var pool stream.Pool
 		for at := 0; at < len(sent); {
 			n := min(1+r.IntN(3000), len(sent)-at)
 			captured := n
@@ -178,7 +179,7 @@ func TestBufferAgreesWithThePlainStream(t *testing.T) {
 				captured = r.IntN(n + 1)
 			}
 			chunk := bytes.Clone(sent[at : at+captured])
-			b.Feed(stream.Chunk{Data: chunk, Missing: int64(n - captured)})
+			b.Feed(stream.Chunk{Data: chunk, Missing: int64(n - captured)}, &pool)
 			at += n
 			for r.IntN(3) != 0 {
 				b.Discard(int64(r.IntN(2000)))
@@ -200,12 +201,13 @@ func TestBufferAgreesWithThePlainStream(t *testing.T) {
 }
 
 func TestSteadyStateAllocatesNothing(t *testing.T) {
-	b := stream.Buffer{Pool: new(stream.Pool)}
+	var b stream.Buffer
+	var pool stream.Pool
 	head, tail := bytes.Repeat([]byte("h"), 700), bytes.Repeat([]byte("t"), 300)
 	n := testing.AllocsPerRun(1000, func() {
-		b.Feed(stream.Chunk{Data: head})
+		b.Feed(stream.Chunk{Data: head}, &pool)
 		b.Settle()
-		b.Feed(stream.Chunk{Data: tail})
+		b.Feed(stream.Chunk{Data: tail}, &pool)
 		b.Discard(1000)
 		b.Settle()
 	})
@@ -217,19 +219,21 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 func BenchmarkFeed(b *testing.B) {
 	chunk := bytes.Repeat([]byte("x"), 700)
 	b.Run("whole", func(b *testing.B) {
-		buf := stream.Buffer{Pool: new(stream.Pool)}
+		var buf stream.Buffer
+		var pool stream.Pool
 		for b.Loop() {
-			buf.Feed(stream.Chunk{Data: chunk})
+			buf.Feed(stream.Chunk{Data: chunk}, &pool)
 			buf.Discard(700)
 			buf.Settle()
 		}
 	})
 	b.Run("split", func(b *testing.B) {
-		buf := stream.Buffer{Pool: new(stream.Pool)}
+		var buf stream.Buffer
+		var pool stream.Pool
 		for b.Loop() {
-			buf.Feed(stream.Chunk{Data: chunk[:500]})
+			buf.Feed(stream.Chunk{Data: chunk[:500]}, &pool)
 			buf.Settle()
-			buf.Feed(stream.Chunk{Data: chunk[500:]})
+			buf.Feed(stream.Chunk{Data: chunk[500:]}, &pool)
 			buf.Discard(700)
 			buf.Settle()
 		}

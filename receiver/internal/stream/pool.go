@@ -1,18 +1,18 @@
 package stream
 
 const (
-	poolBlocks = 256      // free blocks kept: with poolBlock, 4 MiB at the most
-	poolBlock  = 16 << 10 // larger blocks are left to the garbage collector
-	minBlock   = 512      // smallest block handed out: most heads fit
-	poolMarks  = 4096     // free marks kept: 512 KiB
+	poolBlocks  = 256      // free blocks kept: with poolBlock, 4 MiB at the most
+	poolBlock   = 16 << 10 // larger blocks are left to the garbage collector
+	minBlock    = 512      // smallest block handed out: most heads fit
+	poolWaiting = 4096     // free ones kept: 800 KiB
 )
 
 // A Pool keeps the memory of buffers for reuse, so that a connection pays for
 // the bytes it waits on and an idle one for none. The zero value and nil are
 // ready to use. Not safe for concurrent use.
 type Pool struct {
-	free  [][]byte
-	marks []*marks
+	free    [][]byte
+	waiting []*waiting
 }
 
 // get returns an empty slice with room for n bytes.
@@ -35,19 +35,21 @@ func (p *Pool) put(b []byte) {
 	}
 }
 
-func (p *Pool) getMarks() *marks {
+func (p *Pool) getWaiting() *waiting {
 	if p != nil {
-		if k := len(p.marks); k > 0 {
-			m := p.marks[k-1]
-			p.marks = p.marks[:k-1]
-			return m
+		if k := len(p.waiting); k > 0 {
+			w := p.waiting[k-1]
+			p.waiting = p.waiting[:k-1]
+			return w
 		}
 	}
-	return new(marks)
+	return &waiting{pool: p}
 }
 
-func (p *Pool) putMarks(m *marks) {
-	if p != nil && len(p.marks) < poolMarks {
-		p.marks = append(p.marks, m)
+// putWaiting takes back what getWaiting returned, of which nothing is held.
+func (p *Pool) putWaiting(w *waiting) {
+	if p != nil && len(p.waiting) < poolWaiting {
+		w.held, w.own = nil, nil
+		p.waiting = append(p.waiting, w)
 	}
 }

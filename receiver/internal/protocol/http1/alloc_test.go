@@ -16,12 +16,12 @@ func TestAnExchangeAllocatesNothing(t *testing.T) {
 	n := 0
 	c := http1.New(httpconv.Options{}).NewConn(new(exchange.Endpoint), func(exchange.Exchange) { n++ })
 	pool := new(stream.Pool)
-	client, server := stream.Buffer{Pool: pool}, stream.Buffer{Pool: pool}
+	var client, server stream.Buffer
 	got := testing.AllocsPerRun(1000, func() {
-		client.Feed(stream.Chunk{Data: benchRequest, Ack: server.End()})
+		client.Feed(stream.Chunk{Data: benchRequest, Ack: server.End()}, pool)
 		_ = c.Client(&client)
 		client.Settle()
-		server.Feed(stream.Chunk{Data: benchResponse, Ack: client.End()})
+		server.Feed(stream.Chunk{Data: benchResponse, Ack: client.End()}, pool)
 		_ = c.Server(&server)
 		server.Settle()
 	})

@@ -46,15 +46,15 @@ func BenchmarkExchange(b *testing.B) {
 	ep := &exchange.Endpoint{Side: stream.Server}
 	c := http1.New(httpconv.Options{}).NewConn(ep, func(exchange.Exchange) { n++ })
 	pool := new(stream.Pool)
-	client, server := stream.Buffer{Pool: pool}, stream.Buffer{Pool: pool}
+	var client, server stream.Buffer
 	b.ReportAllocs()
 	for b.Loop() {
-		client.Feed(stream.Chunk{Data: benchRequest, Ack: server.End()})
+		client.Feed(stream.Chunk{Data: benchRequest, Ack: server.End()}, pool)
 		if err := c.Client(&client); err != nil {
 			b.Fatal(err)
 		}
 		client.Settle()
-		server.Feed(stream.Chunk{Data: benchResponse, Ack: client.End()})
+		server.Feed(stream.Chunk{Data: benchResponse, Ack: client.End()}, pool)
 		if err := c.Server(&server); err != nil {
 			b.Fatal(err)
 		}

@@ -44,7 +44,7 @@ func (l *line) send(side stream.Side, data string, ack uint64) error {
 		b, parse = &l.server, l.Server
 	}
 	l.at++
-	b.Feed(stream.Chunk{Data: []byte(data), At: l.at, Ack: ack})
+	b.Feed(stream.Chunk{Data: []byte(data), At: l.at, Ack: ack}, nil)
 	err := parse(b)
 	b.Settle()
 	return err

@@ -17,6 +17,7 @@ import (
 type loop struct {
 	conn  protocol.Conn
 	bufs  [2]stream.Buffer
+	pool  stream.Pool
 	said  [2][]byte
 	ids   [2][]int
 	id    uint32
@@ -24,8 +25,7 @@ type loop struct {
 }
 
 func newLoop(t testing.TB, say func(c, s *speaker)) *loop {
-	l, pool := new(loop), new(stream.Pool)
-	l.bufs[0].Pool, l.bufs[1].Pool = pool, pool
+	l := new(loop)
 	c, s := newSpeaker(), newSpeaker()
 	p := http2.New(httpconv.Options{})
 	ep := &exchange.Endpoint{Side: stream.Server}
@@ -56,7 +56,7 @@ func newLoop(t testing.TB, say func(c, s *speaker)) *loop {
 
 func (l *loop) feed(t testing.TB, side stream.Side, p []byte) {
 	b := &l.bufs[side]
-	b.Feed(stream.Chunk{Data: p, At: 1})
+	b.Feed(stream.Chunk{Data: p, At: 1}, &l.pool)
 	f := l.conn.Client
 	if side == stream.Server {
 		f = l.conn.Server

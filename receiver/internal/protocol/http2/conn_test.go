@@ -108,7 +108,7 @@ func listen(p *http2.Protocol, ep *exchange.Endpoint) *listener {
 func (l *listener) hear(side stream.Side, data []byte, missing int64) error {
 	l.now++
 	b := &l.bufs[side]
-	if b.Feed(stream.Chunk{Data: data, Missing: missing, At: l.now}) {
+	if b.Feed(stream.Chunk{Data: data, Missing: missing, At: l.now}, nil) {
 		if err := l.conn.Lost(side, l.now); err != nil {
 			return err
 		}

@@ -45,12 +45,11 @@ func newPeers(emit func(exchange.Exchange)) *peers {
 	p := new(peers)
 	ep := &exchange.Endpoint{Side: stream.Server}
 	p.conn = New(DefaultOptions()).NewConn(ep, emit).(*conn)
-	p.client.Pool, p.server.Pool = &p.pool, &p.pool
 	return p
 }
 
 func (p *peers) ask(t testing.TB, data []byte) {
-	p.client.Feed(stream.Chunk{Data: data, Ack: p.server.End()})
+	p.client.Feed(stream.Chunk{Data: data, Ack: p.server.End()}, &p.pool)
 	if err := p.conn.Client(&p.client); err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +57,7 @@ func (p *peers) ask(t testing.TB, data []byte) {
 }
 
 func (p *peers) answer(t testing.TB, data []byte) {
-	p.server.Feed(stream.Chunk{Data: data, Ack: p.client.End()})
+	p.server.Feed(stream.Chunk{Data: data, Ack: p.client.End()}, &p.pool)
 	if err := p.conn.Server(&p.server); err != nil {
 		t.Fatal(err)
 	}

@@ -252,7 +252,7 @@ func TestAConnectionThatWasJoinedShowsWhatWasAgreedOn(t *testing.T) {
 func TestTLSIsLeftAloneAtOnce(t *testing.T) {
 	p := newPeers(func(exchange.Exchange) { t.Error("an exchange") })
 	p.answer(t, pack(0, greeting))
-	p.client.Feed(stream.Chunk{Data: pack(1, "\x05\xae\xff\x01\x00\x00\x00\x01\xff"+strings.Repeat("\x00", 23)), Ack: p.server.End()})
+	p.client.Feed(stream.Chunk{Data: pack(1, "\x05\xae\xff\x01\x00\x00\x00\x01\xff"+strings.Repeat("\x00", 23)), Ack: p.server.End()}, nil)
 	if err := p.conn.Client(&p.client); !errors.Is(err, protocol.Encrypted) {
 		t.Error(err)
 	}
@@ -360,7 +360,7 @@ func TestAnAnswerWhoseBeginningWasLostEndsWithTheNextCommand(t *testing.T) {
 	p.login(t, 0)
 	p.ask(t, pack(0, "\x03SELECT a FROM t"))
 	missing := int64(100)
-	p.server.Feed(stream.Chunk{Missing: missing, Ack: p.client.End()})
+	p.server.Feed(stream.Chunk{Missing: missing, Ack: p.client.End()}, nil)
 	if err := p.conn.Server(&p.server); !errors.Is(err, stream.ErrHole) {
 		t.Fatal(err)
 	}
@@ -369,7 +369,7 @@ func TestAnAnswerWhoseBeginningWasLostEndsWithTheNextCommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Rows, and one of them looks like the answer to a command.
-	p.server.Feed(stream.Chunk{Data: pack(1, "\x00\x00\x00\x02\x00\x00\x00", "\x01b", eof), Ack: p.client.End()})
+	p.server.Feed(stream.Chunk{Data: pack(1, "\x00\x00\x00\x02\x00\x00\x00", "\x01b", eof), Ack: p.client.End()}, nil)
 	if err := p.conn.Server(&p.server); !errors.Is(err, protocol.ErrUnpaired) {
 		t.Fatal(err)
 	}
@@ -387,7 +387,7 @@ func TestAnAnswerThatWasLostIsNoTimeout(t *testing.T) {
 	p := newPeers(o.emit)
 	p.login(t, 0)
 	p.ask(t, pack(0, ping))
-	p.server.Feed(stream.Chunk{Missing: 11, Ack: p.client.End()})
+	p.server.Feed(stream.Chunk{Missing: 11, Ack: p.client.End()}, nil)
 	_ = p.conn.Server(&p.server)
 	p.server.Reset()
 	_ = p.conn.Lost(stream.Server, 1)
@@ -402,7 +402,7 @@ func (p *peers) lose(t *testing.T, side stream.Side, n int64) {
 	if side == stream.Server {
 		b, peer, parse = peer, b, p.conn.Server
 	}
-	b.Feed(stream.Chunk{Missing: n, Ack: peer.End()})
+	b.Feed(stream.Chunk{Missing: n, Ack: peer.End()}, nil)
 	if err := parse(b); !errors.Is(err, stream.ErrHole) {
 		t.Fatal(err)
 	}
@@ -423,7 +423,7 @@ func TestALostCommandThatHasNoAnswerCostsNothing(t *testing.T) {
 		}
 		p.lose(t, stream.Client, 9) // COM_STMT_CLOSE
 		p.ask(t, pack(0, ping))
-		p.server.Feed(stream.Chunk{Data: pack(1, ok), Ack: p.client.End()})
+		p.server.Feed(stream.Chunk{Data: pack(1, ok), Ack: p.client.End()}, nil)
 		switch err := p.conn.Server(&p.server); {
 		case !pipelined && err != nil:
 			t.Fatal(err)
