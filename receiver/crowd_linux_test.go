@@ -3,7 +3,7 @@ package receiver
 import (
 	"fmt"
 	"io"
-	"math/rand/v2"
+	"math/bits"
 	"runtime"
 	"testing"
 	"time"
@@ -11,54 +11,63 @@ import (
 	"github.com/perisco-io/perisco/receiver/internal/capture"
 )
 
-// A crowd is a source of some connections. Each makes an exchange, and then
-// any of them makes the next.
+// A crowd is a source of some connections. Each makes an exchange, and then all
+// of them make the next, again and again, in an order that no cache expects.
 type crowd struct {
 	*tap
-	exchange [2]capture.Event // request and answer
-	moved    []uint32         // exchanges of each connection
-	opened   int              // connections
-	met      func()           // called when all are
-	left     int              // exchanges behind that
-	random   *rand.Rand
-	next     int // whose turn it is
-	answers  int // 1: of the answer
+	exchange    [2]capture.Event // request and answer
+	connections uint32
+	round, turn uint32 // which connection's turn it is in which round
+	answers     int    // 1: of the answer
+	met         func() // called behind the first round
+	left        int    // exchanges behind that
 }
 
 func newCrowd(t testing.TB, connections, exchanges int, met func()) *crowd {
 	const request, answer = 4, 5 // of a page that is not there
 	events := newReplay(t, "http1/nginx-keepalive", 1).events
 	return &crowd{
-		tap: newTap(), exchange: [2]capture.Event{events[request], events[answer]}, moved: make([]uint32, connections),
-		met: met, left: exchanges, random: rand.New(rand.NewPCG(1, 1)),
+		tap: newTap(), exchange: [2]capture.Event{events[request], events[answer]},
+		connections: uint32(connections), met: met, left: exchanges,
 	}
 }
 
 func (s *crowd) Next(e *capture.Event) error {
-	if s.answers == 0 {
-		switch {
-		case s.opened < len(s.moved):
-			s.next = s.opened
-			s.opened++
-		case s.left == 0:
-			return io.EOF
-		default:
-			if s.met != nil {
-				s.met()
-				s.met = nil
-			}
-			s.left--
-			s.next = s.random.IntN(len(s.moved))
+	if s.turn == s.connections {
+		if s.round == 0 {
+			s.met()
 		}
+		s.round++
+		s.turn = 0
+	}
+	if s.round > 0 && s.left == 0 {
+		return io.EOF
 	}
 	*e = s.exchange[s.answers]
-	other := s.exchange[1-s.answers].Len
-	e.Flow = capture.FlowID(1 + s.next)
-	e.Seq += s.moved[s.next] * e.Len
-	e.Ack += s.moved[s.next] * other
-	s.moved[s.next] += uint32(s.answers)
+	e.Flow = capture.FlowID(1 + shuffled(s.turn, s.round, s.connections))
+	e.Seq += s.round * e.Len
+	e.Ack += s.round * s.exchange[1-s.answers].Len
+	if s.answers == 1 {
+		s.turn++
+		s.left -= int(min(s.round, 1))
+	}
 	s.answers = 1 - s.answers
 	return nil
+}
+
+// shuffled returns the place of i, which is below n, in a shuffle of n with this
+// number. It needs no memory, which would take from the cache.
+func shuffled(i, number, n uint32) uint32 {
+	size := bits.Len32(n - 1)
+	for {
+		for range 3 { // each step can be undone, so that no two have the same place
+			i = (i*0x2c9277b5 + number*0x9e3779b9 + 0x7f4a7c15) & (1<<size - 1)
+			i ^= i >> (size/2 + 1)
+		}
+		if i < n {
+			return i
+		}
+	}
 }
 
 // BenchmarkCrowd is an exchange of HTTP/1 from its two events to span and log
