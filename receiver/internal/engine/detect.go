@@ -55,7 +55,7 @@ func (e *Engine) detect(f *flow, lost bool) {
 // follow lets the protocol with this index have a connection.
 func (e *Engine) follow(f *flow, index int, conn protocol.Conn) {
 	f.conn, f.turns = conn, 0
-	f.dialogue, _ = conn.(protocol.Dialogue)
+	_, f.dialogue = conn.(protocol.Dialogue)
 	f.speaks = uint8(index)
 	if _, f.unbroken = e.Protocols[index].(protocol.Unbroken); f.unbroken {
 		e.askWhole(f)

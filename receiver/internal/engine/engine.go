@@ -67,11 +67,12 @@ type Engine struct {
 	// reasons for which lost requests are counted, by protocol
 	reasons []string
 
-	flows   map[capture.FlowID]*flow
-	handed  uint64 // exchanges, to Sink
+	places  map[capture.FlowID]uint32 // in recent
 	recent  recent
+	handed  uint64                 // exchanges, to Sink
 	clients map[netip.AddrPort]int // flows that are clients' ends, by their addresses
 	waiting []waiting
+	causes  []string // why bytes were missing: capture.Event.Missing and the engine's own, a few
 	pool    stream.Pool
 	weight  int // of all flows, in bytes
 
@@ -90,7 +91,7 @@ type waiting struct {
 
 // New returns an engine that is ready to run.
 func New(s Settings) *Engine {
-	e := &Engine{Settings: s, flows: make(map[capture.FlowID]*flow), recent: newRecent(), clients: make(map[netip.AddrPort]int)}
+	e := &Engine{Settings: s, places: make(map[capture.FlowID]uint32), recent: newRecent(), clients: make(map[netip.AddrPort]int)}
 	e.lose = e.stats.loseMany
 	e.stats.exchanges = make([]outcomes, len(s.Protocols))
 	e.stats.truncated = make([]atomic.Uint64, len(s.Protocols))
@@ -176,7 +177,7 @@ func (e *Engine) onTick(now stream.Time) {
 // be over, since the event of an end can be lost.
 func (e *Engine) expire(before, now stream.Time) {
 	for f := range e.recent.all {
-		open, silent := f.open(), f.active < before
+		open, silent := f.open(), e.recent.signs[f.place].active < before
 		if open > 0 || silent && f.conn != nil {
 			f.conn.Expire(before, now)
 		}
@@ -185,7 +186,7 @@ func (e *Engine) expire(before, now stream.Time) {
 			e.overdue(f)
 		}
 		e.recount(f, open)
-		f.abandon()
+		e.abandon(f)
 		e.weigh(f)
 	}
 }
@@ -210,8 +211,10 @@ func (e *Engine) unstick(f *flow, why error, now stream.Time) {
 
 // rest tells those connections that were silent since before.
 func (e *Engine) rest(before stream.Time) {
-	for f := range e.recent.silent(before) {
-		e.sleep(f)
+	for i := range e.recent.silent(before) {
+		if f := e.recent.flows[i]; f != nil {
+			e.sleep(f)
+		}
 	}
 }
 
@@ -227,10 +230,10 @@ func (e *Engine) sleep(f *flow) {
 // forget gives up the connections that were silent since before, on which
 // nothing is open.
 func (e *Engine) forget(before, now stream.Time) {
-	for f := range e.recent.silent(before) {
-		if f.open() == 0 {
+	for i := range e.recent.silent(before) {
+		if f := e.recent.flows[i]; f == nil || f.open() == 0 {
 			e.stats.lose(connectionForgotten)
-			e.drop(f, exchange.Evicted, now)
+			e.drop(i, exchange.Evicted, now)
 		}
 	}
 }
@@ -240,7 +243,7 @@ func (e *Engine) forget(before, now stream.Time) {
 func (e *Engine) giveUpWaiting(now stream.Time) {
 	keep := e.waiting[:0]
 	for _, w := range e.waiting {
-		f := e.flows[w.id]
+		f := e.recent.flows[e.places[w.id]]
 		switch {
 		case f == nil || !f.early:
 		case now < w.since+stream.Time(flushEvery):
@@ -249,7 +252,7 @@ func (e *Engine) giveUpWaiting(now stream.Time) {
 			open := f.open()
 			e.unasked(f, now)
 			e.recount(f, open)
-			f.abandon()
+			e.abandon(f)
 			e.weigh(f)
 		}
 	}
@@ -258,8 +261,8 @@ func (e *Engine) giveUpWaiting(now stream.Time) {
 
 // stop ends every connection.
 func (e *Engine) stop() {
-	for f := e.recent.latest(); f != nil; f = e.recent.latest() {
-		e.drop(f, exchange.Evicted, e.now)
+	for i := e.recent.latest(); i != 0; i = e.recent.latest() {
+		e.drop(i, exchange.Evicted, e.now)
 	}
 	e.Sink.Flush()
 }

@@ -17,55 +17,57 @@ const maxSilence = stream.Time(8 * time.Hour)
 // A flow is one end of a connection.
 type flow struct {
 	id       capture.FlowID
-	endpoint exchange.Endpoint
 	conn     protocol.Conn // nil until the protocol is known, and once opaque
-	halves   *[2]half      // by the side that sends; nil once opaque
-	active   stream.Time   // when the latest event came
-	out      stream.Side   // the side that Event.Out means
-	last     stream.Side   // who sent last
-	turns    uint8         // without sense; see maxTurns
-	sure     bool          // endpoint.Side is known, not guessed
-	whole    bool          // seen from its opening on, nothing lost so far
-	asleep   bool          // nothing came since conn was told so
-	speaks   uint8         // conn's protocol, by its place in Engine.Protocols
-	unbroken bool          // it is protocol.Unbroken
-	entire   bool          // of its frames nothing may be left out any more
-	guided   bool          // the source was told where its frames begin
-	opaque   bool          // not to be looked at any more
-	early    bool          // an answer waits for its request
-	listed   bool          // in Engine.clients
-	struck   bool          // no sense was found since the direction last turned
-	place    uint32        // in Engine.recent
-	weight   int32         // as Engine.weigh found it last
+	halves   [2]half       // by the side that sends
+	endpoint exchange.Endpoint
+	out      stream.Side // the side that Event.Out means
+	last     stream.Side // who sent last
+	turns    uint8       // without sense; see maxTurns
+	sure     bool        // endpoint.Side is known, not guessed
+	whole    bool        // seen from its opening on, nothing lost so far
+	asleep   bool        // nothing came since conn was told so
+	speaks   uint8       // conn's protocol, by its place in Engine.Protocols
+	unbroken bool        // it is protocol.Unbroken
+	entire   bool        // of its frames nothing may be left out any more
+	guided   bool        // the source was told where its frames begin
+	opaque   bool        // not to be looked at any more: see abandon
+	early    bool        // an answer waits for its request
+	listed   bool        // in Engine.clients
+	struck   bool        // no sense was found since the direction last turned
+	place    uint32      // in Engine.recent
+	weight   int32       // as Engine.weigh found it last
 	tally
 }
 
 // handle takes one event.
 func (e *Engine) handle(ev *capture.Event) {
 	e.now = ev.Time
-	f := e.flows[ev.Flow]
-	if f == nil {
-		if ev.Kind != capture.Data && ev.Kind != capture.Opened {
-			e.unfollowed(ev)
-			return
-		}
-		f = e.open(ev)
-	} else {
-		e.recent.touch(f)
+	i, ok := e.places[ev.Flow]
+	switch {
+	case ok:
+		e.recent.touch(i, ev.Time)
+	case ev.Kind == capture.Data || ev.Kind == capture.Opened:
+		i = e.open(ev)
+	default:
+		e.unfollowed(ev)
+		return
 	}
-	f.active, f.asleep = ev.Time, false
+	if ev.Kind == capture.Data {
+		e.stats.events.Add(1)
+		e.stats.bytes.Add(uint64(len(ev.Data)))
+	}
+	f := e.recent.flows[i]
+	if f == nil {
+		e.unwanted(i, ev)
+		return
+	}
+	f.asleep = false
 	open, handed := f.open(), e.handed
 	e.turn(f, ev)
 	switch ev.Kind {
 	case capture.Opened:
 		f.opened(ev)
 	case capture.Data:
-		e.stats.events.Add(1)
-		e.stats.bytes.Add(uint64(len(ev.Data)))
-		if f.opaque {
-			e.Source.Ignore(f.id) // it was asked before, and forgot
-			return
-		}
 		e.data(f, ev)
 		e.told(f, uint64(f.open()-open)+e.handed-handed)
 	case capture.Refused:
@@ -87,9 +89,19 @@ func (e *Engine) handle(ev *capture.Event) {
 		e.close(f, why, ev.Time)
 	}
 	e.recount(f, open)
-	f.abandon()
+	e.abandon(f)
 	e.weigh(f)
 	e.shed(ev.Time)
+}
+
+// unwanted takes an event of a connection that is not followed any more.
+func (e *Engine) unwanted(place uint32, ev *capture.Event) {
+	switch ev.Kind {
+	case capture.Data:
+		e.Source.Ignore(ev.Flow) // it was asked before, and forgot
+	case capture.Refused, capture.Closed:
+		e.remove(place)
+	}
 }
 
 // open is how many exchanges of f are open.
@@ -116,24 +128,30 @@ func (f *flow) sender(out bool) stream.Side {
 	return f.out.Peer()
 }
 
-// open makes room for a connection and begins to follow it.
-func (e *Engine) open(ev *capture.Event) *flow {
-	if len(e.flows) >= e.MaxConnections {
+// open makes room for a connection and begins to follow it, at the place that it
+// returns.
+func (e *Engine) open(ev *capture.Event) uint32 {
+	if len(e.places) >= e.MaxConnections {
 		e.stats.lose(connectionEvicted)
 		e.drop(e.recent.oldest(), exchange.Evicted, ev.Time)
 	}
-	f := &flow{id: ev.Flow, sure: ev.Sure, out: ev.Side, halves: new([2]half)}
+	f := &flow{id: ev.Flow, sure: ev.Sure, out: ev.Side}
 	f.settled = true
 	f.endpoint = exchange.Endpoint{Side: ev.Side, Local: ev.Local, Peer: ev.Peer}
-	e.flows[ev.Flow] = f
 	e.enlist(f, ev.Side == stream.Client)
-	e.stats.connections.Store(int64(len(e.flows)))
-	e.recent.add(f)
-	return f
+	e.recent.add(f, ev.Time)
+	e.places[ev.Flow] = f.place
+	e.stats.connections.Store(int64(len(e.places)))
+	return f.place
 }
 
-// drop ends a connection that had no event of its own.
-func (e *Engine) drop(f *flow, why exchange.Outcome, at stream.Time) {
+// drop ends the connection at a place, which had no event of its own.
+func (e *Engine) drop(place uint32, why exchange.Outcome, at stream.Time) {
+	f := e.recent.flows[place]
+	if f == nil {
+		e.remove(place)
+		return
+	}
 	open := f.open()
 	f.missed = f.missed || !f.opaque && len(f.halves[stream.Client].buf.Bytes()) > 0 // a request had begun
 	e.close(f, why, at)
@@ -148,10 +166,15 @@ func (e *Engine) close(f *flow, why exchange.Outcome, at stream.Time) {
 	}
 	f.reset()
 	e.weigh(f)
-	e.recent.remove(f)
 	e.enlist(f, false)
-	delete(e.flows, f.id)
-	e.stats.connections.Store(int64(len(e.flows)))
+	e.remove(f.place)
+}
+
+// remove forgets the connection at a place.
+func (e *Engine) remove(place uint32) {
+	delete(e.places, e.recent.signs[place].id)
+	e.recent.remove(place)
+	e.stats.connections.Store(int64(len(e.places)))
 }
 
 // opened notes where the streams begin.
@@ -168,18 +191,15 @@ func (f *flow) opened(ev *capture.Event) {
 // reset lets go of what a connection holds.
 func (f *flow) reset() {
 	f.conn, f.early = nil, false
-	if f.halves == nil {
-		return
-	}
 	for i := range f.halves {
 		f.halves[i].buf.Reset()
 	}
 }
 
-// abandon lets go of the streams of a connection that was given up. Its place is
-// kept, lest it be looked at again.
-func (f *flow) abandon() {
+// abandon lets go of a flow that was given up. The connection keeps its place, lest
+// it be looked at again.
+func (e *Engine) abandon(f *flow) {
 	if f.opaque {
-		f.halves, f.tally = nil, tally{settled: true}
+		e.recent.flows[f.place] = nil
 	}
 }

@@ -46,9 +46,9 @@ func TestConnectionsThatAreNotFollowedAreCheap(t *testing.T) {
 		begin func(*flow)
 		most  int // bytes
 	}{
-		{"opened and never heard of", func(f *flow) { f.open() }, 650},
-		{"encrypted", func(f *flow) { f.open().client("\x16\x03\x01\x02\x00\x01") }, 330},
-		{"unknown", func(f *flow) { f.open().client("EHLO\n") }, 330},
+		{"opened and never heard of", func(f *flow) { f.open() }, 450},
+		{"encrypted", func(f *flow) { f.open().client("\x16\x03\x01\x02\x00\x01") }, 130},
+		{"unknown", func(f *flow) { f.open().client("EHLO\n") }, 130},
 	} {
 		source := &crowd{left: connections}
 		c.begin(source.flow(1, stream.Server))

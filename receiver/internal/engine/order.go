@@ -17,7 +17,7 @@ type half struct {
 	torn    bool   // what came before in the current read or write was lost
 	// The source does not know where frames begin, and had to copy a long event.
 	unframed bool
-	missing  string // why bytes were missing when some last were
+	missing  uint8 // why bytes were missing when some last were, by its place in Engine.causes
 }
 
 func (h *half) start(seq uint32) {

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"slices"
+
 	"github.com/perisco-io/perisco/receiver/internal/capture"
 	"github.com/perisco-io/perisco/receiver/internal/exchange"
 	"github.com/perisco-io/perisco/receiver/internal/protocol"
@@ -36,7 +38,7 @@ func (e *Engine) feed(f *flow, side stream.Side, c stream.Chunk, why string) {
 	}
 	h.torn = why == tornWrite
 	if c.Missing > 0 {
-		h.missing = why
+		h.missing = e.cause(why)
 	}
 	switch {
 	case f.opaque:
@@ -131,8 +133,9 @@ func (e *Engine) unasked(f *flow, at stream.Time) {
 // lost tells the protocol that what side had sent is gone.
 func (e *Engine) lost(f *flow, side stream.Side, why error, at stream.Time) {
 	if why == stream.ErrHole {
-		e.stats.lose(notCaptured + f.halves[side].missing)
-		if f.unbroken && !f.entire && f.halves[side].missing == capture.Skipped {
+		cause := e.causes[f.halves[side].missing]
+		e.stats.lose(notCaptured + cause)
+		if f.unbroken && !f.entire && cause == capture.Skipped {
 			f.entire = true
 			e.askWhole(f)
 		}
@@ -149,6 +152,16 @@ func (e *Engine) lost(f *flow, side stream.Side, why error, at stream.Time) {
 		return
 	}
 	e.strike(f, at)
+}
+
+// cause returns the place in Engine.causes of why bytes are missing.
+func (e *Engine) cause(why string) uint8 {
+	i := slices.Index(e.causes, why)
+	if i < 0 {
+		i = len(e.causes)
+		e.causes = append(e.causes, why)
+	}
+	return uint8(i)
 }
 
 // strike notes that the bytes of this turn made no sense, and gives up on a

@@ -8,9 +8,7 @@ func (e *Engine) weigh(f *flow) {
 	if f.conn != nil {
 		n = f.conn.Weight()
 	}
-	if f.halves != nil {
-		n += f.halves[0].buf.Weight() + f.halves[1].buf.Weight()
-	}
+	n += f.halves[0].buf.Weight() + f.halves[1].buf.Weight()
 	e.weight += n - int(f.weight)
 	f.weight = int32(n) // the bounds of a connection are far lower
 }
@@ -25,7 +23,7 @@ func (e *Engine) weigh(f *flow) {
 // has become smaller since: where there are more flows.
 func (e *Engine) shed(now stream.Time) {
 	for rounds := 0; e.weight > e.MaxState && rounds < 2; {
-		f, share := e.recent.pass(), e.MaxState/2/len(e.flows)
+		f, share := e.recent.pass(), e.MaxState/2/len(e.places)
 		if f == nil {
 			rounds++
 			continue
@@ -48,6 +46,6 @@ func (e *Engine) strip(f *flow, now stream.Time) {
 		f.conn.Shed(now)
 	}
 	e.recount(f, open)
-	f.abandon()
+	e.abandon(f)
 	e.weigh(f)
 }

@@ -14,9 +14,9 @@ import (
 // The source counts turns of which it could report nothing. That bytes are
 // missing, too, proves them: threads that share a socket can make it miscount.
 type tally struct {
-	dialogue protocol.Dialogue // nil before the protocol is known, and for one that is none
-	pending  uint64            // requests that were missed before the protocol was known
-	asked    bool              // the client had the last turn
+	pending  uint32 // requests that were missed before the protocol was known
+	dialogue bool   // conn is a protocol.Dialogue
+	asked    bool   // the client had the last turn
 	// Of the client's latest turn.
 	settled bool // an exchange was opened in it, or it needs none
 	missed  bool // bytes of it that had to be seen
@@ -24,7 +24,7 @@ type tally struct {
 
 // turn notes how far the turns have come with ev.
 func (e *Engine) turn(f *flow, ev *capture.Event) {
-	if f.opaque || f.conn != nil && f.dialogue == nil {
+	if f.opaque || f.conn != nil && !f.dialogue {
 		return
 	}
 	client, server := f.turnsOf(ev)
@@ -38,7 +38,7 @@ func (e *Engine) turn(f *flow, ev *capture.Event) {
 		f.missed = f.missed || missing > 0 || cut
 		return
 	}
-	continues := f.dialogue != nil && f.dialogue.Continues()
+	continues := f.continues()
 	f.missed = f.missed || missing > 0
 	e.settle(f)
 	passed := client
@@ -49,7 +49,7 @@ func (e *Engine) turn(f *flow, ev *capture.Event) {
 	if continues {
 		unasked++
 	}
-	if ev.Kind != capture.Data && f.dialogue != nil && f.dialogue.Parts() && f.asked {
+	if ev.Kind != capture.Data && f.asked && f.parts() {
 		unasked++
 	}
 	if n := min(int64(passed-unasked), missing); n > 0 {
@@ -58,6 +58,17 @@ func (e *Engine) turn(f *flow, ev *capture.Event) {
 	}
 	f.settled = !asks || continues && passed == 0
 	f.missed = cut || !ev.Turned && missing > 0
+}
+
+// continues and parts are those of a protocol.Dialogue.
+func (f *flow) continues() bool {
+	d, ok := f.conn.(protocol.Dialogue)
+	return ok && d.Continues()
+}
+
+func (f *flow) parts() bool {
+	d, ok := f.conn.(protocol.Dialogue)
+	return ok && d.Parts()
 }
 
 // turnsOf is how many turns of each side began since the last event.
@@ -108,8 +119,8 @@ func (e *Engine) settle(f *flow) {
 
 // uncaptured accounts for n requests of which there will be no exchange.
 func (e *Engine) uncaptured(f *flow, n uint64) {
-	if f.dialogue == nil {
-		f.pending += n
+	if !f.dialogue {
+		f.pending += uint32(n)
 		return
 	}
 	e.stats.loseMany(e.reasons[f.speaks], n)
@@ -124,12 +135,12 @@ func (e *Engine) told(f *flow, n uint64) {
 	if f.pending == 0 || f.conn == nil {
 		return
 	}
-	pending := f.pending
+	pending := uint64(f.pending)
 	f.pending = 0
 	if n > 1 {
 		pending -= min(pending, n-1)
 	}
-	if f.dialogue != nil && !f.whole && pending > 0 {
+	if f.dialogue && !f.whole && pending > 0 {
 		e.uncaptured(f, pending)
 	}
 }
@@ -137,14 +148,14 @@ func (e *Engine) told(f *flow, n uint64) {
 // overdue accounts for what there is nothing to wait for any more. A client that
 // asked may yet be answered; one that takes leave never is.
 func (e *Engine) overdue(f *flow) {
-	if f.dialogue == nil || !f.dialogue.Parts() || !f.asked {
+	if !f.asked || !f.parts() {
 		e.account(f)
 	}
 }
 
 // finish accounts for what there will be no more of.
 func (e *Engine) finish(f *flow) {
-	if f.dialogue != nil && f.dialogue.Parts() && f.asked {
+	if f.asked && f.parts() {
 		f.settled = true // nobody answered it
 	}
 	e.account(f)
@@ -155,7 +166,7 @@ func (e *Engine) finish(f *flow) {
 func (e *Engine) account(f *flow) {
 	e.settle(f)
 	if f.conn == nil && !f.opaque && f.sure && !f.whole && f.pending > 0 {
-		e.stats.loseMany(turnNotCaptured, f.pending)
+		e.stats.loseMany(turnNotCaptured, uint64(f.pending))
 	}
 	f.pending = 0
 }

@@ -13,10 +13,10 @@ import (
 // The engine owns it and updates it between calls of the protocol; an exchange
 // that is handed out refers to it only for the duration of that call.
 type Endpoint struct {
-	Side    stream.Side    // Server: the process accepted the connection
 	Local   netip.AddrPort // never IPv4-mapped; invalid where unknown
 	Peer    netip.AddrPort
-	Process Process // who last read or wrote
+	Process Process     // who last read or wrote
+	Side    stream.Side // Server: the process accepted the connection
 	// Opened says that the connection was seen from its opening on, though bytes
 	// of it may have been missed.
 	Opened bool
