@@ -84,8 +84,8 @@ func proc(pid uint32, comm string) exchange.Process {
 func endpoint(side stream.Side, p exchange.Process) *exchange.Endpoint {
 	return &exchange.Endpoint{
 		Side:    side,
-		Local:   netip.MustParseAddrPort("10.0.0.1:8080"),
-		Peer:    netip.MustParseAddrPort("10.0.0.2:40000"),
+		Local:   exchange.AddressOf(netip.MustParseAddrPort("10.0.0.1:8080")),
+		Peer:    exchange.AddressOf(netip.MustParseAddrPort("10.0.0.2:40000")),
 		Process: p,
 	}
 }

@@ -99,7 +99,7 @@ const period = 3600 * 1e9 // ns
 //
 // Loopback addresses mean another machine on each, so they are hashed with a
 // number of this process's.
-func (g *ids) common(client netip.AddrPort, first stream.Sequence, start pcommon.Timestamp) (c common, ok bool) {
+func (g *ids) common(client exchange.Address, first stream.Sequence, start pcommon.Timestamp) (c common, ok bool) {
 	if !first.Known || !client.IsValid() || client.Addr().IsUnspecified() || client.Port() == 0 {
 		return c, false
 	}

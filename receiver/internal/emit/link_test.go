@@ -17,10 +17,11 @@ import (
 
 const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-03"
 
+func at(text string) exchange.Address { return exchange.AddressOf(netip.MustParseAddrPort(text)) }
+
 // ends are the two ends of one connection: the client knows the server by
 // another address than it has.
 func ends() (client, server *exchange.Endpoint) {
-	at := netip.MustParseAddrPort
 	return &exchange.Endpoint{Side: stream.Client, Local: at("10.244.1.7:40000"), Peer: at("10.96.0.1:80")},
 		&exchange.Endpoint{Side: stream.Server, Local: at("10.244.2.9:8080"), Peer: at("10.244.1.7:40000")}
 }
@@ -86,7 +87,7 @@ func TestWhatTheEndsDoNotShareIsInTracesOfItsOwn(t *testing.T) {
 	const hour = stream.Time(time.Hour)
 	client, server := ends()
 	masqueraded := *server
-	masqueraded.Peer = netip.MustParseAddrPort("10.244.1.1:40000")
+	masqueraded.Peer = at("10.244.1.1:40000")
 	c := linkOf(client, 7, 1000*ms, "")
 	for name, s := range map[string]link{
 		"another request":                   linkOf(server, 8, 1000*ms, ""),
@@ -102,7 +103,7 @@ func TestWhatTheEndsDoNotShareIsInTracesOfItsOwn(t *testing.T) {
 func TestWithoutASequenceNumberIDsAreRandom(t *testing.T) {
 	_, server := ends()
 	unknown := *server
-	unknown.Peer = netip.AddrPort{}
+	unknown.Peer = exchange.Address{}
 	for _, l := range []link{linkOf(server, 0, 1000*ms, "", pods), linkOf(&unknown, 7, 1000*ms, "", pods)} {
 		assert.Empty(t, l.parent)
 		assert.EqualValues(t, flagSampled|flagRandom, l.flags)
@@ -110,13 +111,13 @@ func TestWithoutASequenceNumberIDsAreRandom(t *testing.T) {
 }
 
 func TestLoopbackMeansAnotherMachineOnEach(t *testing.T) {
-	local := netip.MustParseAddrPort("127.0.0.1:40000")
+	local := at("127.0.0.1:40000")
 	a, b := newIDs(), newIDs()
-	at := pcommon.Timestamp(epoch)
+	start := pcommon.Timestamp(epoch)
 	first := stream.Sequence{Number: 7, Known: true}
-	one, _ := a.common(local, first, at)
-	again, _ := a.common(local, first, at)
-	other, _ := b.common(local, first, at)
+	one, _ := a.common(local, first, start)
+	again, _ := a.common(local, first, start)
+	other, _ := b.common(local, first, start)
 	assert.Equal(t, one, again)
 	assert.NotEqual(t, one, other)
 }
@@ -131,7 +132,7 @@ func TestIDsThatBothEndsFindAreSpreadEvenly(t *testing.T) {
 	var last common
 	flips := 0
 	for port := range uint16(ports) {
-		client := netip.AddrPortFrom(netip.MustParseAddr("10.244.1.7"), 40000+port)
+		client := exchange.AddressOf(netip.AddrPortFrom(netip.MustParseAddr("10.244.1.7"), 40000+port))
 		for i := range uint64(requests) {
 			c, ok := g.common(client, stream.Sequence{Number: 1 + i*128, Known: true}, epoch)
 			assert.True(t, ok)

@@ -44,10 +44,10 @@ func story() []*call {
 	closed := newCall(endpoint(stream.Server, gone))
 	closed.status, closed.Outcome, closed.ErrorType, closed.Truncated = 0, exchange.Closed, "connection_closed", true
 	closed.End = closed.Start + 1_250*ms
-	closed.Endpoint.Peer = netip.AddrPort{} // unknown
+	closed.Endpoint.Peer = exchange.Address{} // unknown
 
 	six := newCall(endpoint(stream.Client, exchange.Process{})) // a packet capture knows no process
-	six.Endpoint.Peer = netip.MustParseAddrPort("[2001:db8::1]:53")
+	six.Endpoint.Peer = exchange.AddressOf(netip.MustParseAddrPort("[2001:db8::1]:53"))
 	six.Start = 0 // unknown
 	return []*call{answered, traced, failed, closed, six}
 }

@@ -32,7 +32,7 @@ func (e *Engine) detect(f *flow, lost bool) {
 		f.sure = true
 		e.follow(f, index, e.Protocols[index].NewConn(&f.endpoint, e.emits[index]))
 		if p := &f.endpoint.Process; p.PID == 0 {
-			p.Name = f.endpoint.Local.String()
+			p.Address = f.endpoint.Local
 		}
 		e.Sink.Process(f.endpoint.Process)
 		e.parse(f, stream.Client)

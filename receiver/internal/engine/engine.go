@@ -7,7 +7,6 @@ package engine
 import (
 	"errors"
 	"io"
-	"net/netip"
 	"os"
 	"sync/atomic"
 	"time"
@@ -69,8 +68,8 @@ type Engine struct {
 
 	places  map[capture.FlowID]uint32 // in recent
 	recent  recent
-	handed  uint64                 // exchanges, to Sink
-	clients map[netip.AddrPort]int // flows that are clients' ends, by their addresses
+	handed  uint64                   // exchanges, to Sink
+	clients map[exchange.Address]int // flows that are clients' ends, by their addresses
 	waiting []waiting
 	causes  []string // why bytes were missing: capture.Event.Missing and the engine's own, a few
 	pool    stream.Pool
@@ -91,7 +90,7 @@ type waiting struct {
 
 // New returns an engine that is ready to run.
 func New(s Settings) *Engine {
-	e := &Engine{Settings: s, places: make(map[capture.FlowID]uint32), recent: newRecent(), clients: make(map[netip.AddrPort]int)}
+	e := &Engine{Settings: s, places: make(map[capture.FlowID]uint32), recent: newRecent(), clients: make(map[exchange.Address]int)}
 	e.lose = e.stats.loseMany
 	e.stats.exchanges = make([]outcomes, len(s.Protocols))
 	e.stats.truncated = make([]atomic.Uint64, len(s.Protocols))

@@ -137,7 +137,7 @@ func (e *Engine) open(ev *capture.Event) uint32 {
 	}
 	f := &flow{id: ev.Flow, sure: ev.Sure, out: ev.Side}
 	f.settled = true
-	f.endpoint = exchange.Endpoint{Side: ev.Side, Local: ev.Local, Peer: ev.Peer}
+	f.endpoint = exchange.Endpoint{Side: ev.Side, Local: exchange.AddressOf(ev.Local), Peer: exchange.AddressOf(ev.Peer)}
 	e.enlist(f, ev.Side == stream.Client)
 	e.recent.add(f, ev.Time)
 	e.places[ev.Flow] = f.place

@@ -1,10 +1,6 @@
 package exchange
 
-import (
-	"net/netip"
-
-	"github.com/perisco-io/perisco/receiver/internal/stream"
-)
+import "github.com/perisco-io/perisco/receiver/internal/stream"
 
 // An Endpoint is the end of a connection that was observed: a socket and the
 // process that holds it. An exchange between two processes of one machine is
@@ -13,8 +9,8 @@ import (
 // The engine owns it and updates it between calls of the protocol; an exchange
 // that is handed out refers to it only for the duration of that call.
 type Endpoint struct {
-	Local   netip.AddrPort // never IPv4-mapped; invalid where unknown
-	Peer    netip.AddrPort
+	Local   Address // never IPv4-mapped; invalid where unknown
+	Peer    Address
 	Process Process     // who last read or wrote
 	Side    stream.Side // Server: the process accepted the connection
 	// Opened says that the connection was seen from its opening on, though bytes
@@ -27,11 +23,11 @@ type Endpoint struct {
 // A Process is a process at a point in time. PID and Start together are
 // unique while the machine is up, PID alone is not. Comparable.
 type Process struct {
-	PID   uint32   // in the initial PID namespace; 0 where unknown
 	Start uint64   // nanoseconds since boot (CLOCK_BOOTTIME) at which it started
 	Comm  [16]byte // the kernel's short name of its main thread, NUL-padded
+	PID   uint32   // in the initial PID namespace; 0 where unknown
 
-	// Name stands for the process where none was observed, as in a packet
-	// capture: the address of the end that is told about. Empty otherwise.
-	Name string
+	// Address stands for the process where none was observed, as in a packet
+	// capture: that of the end that is told about. None otherwise.
+	Address Address
 }

@@ -115,7 +115,7 @@ func (r *result) Tick(stream.Time, int64)  {}
 func (r *result) Flush()                   {}
 func (r *result) Emit(x exchange.Exchange) {
 	c := x.Base()
-	f := flow(c.Endpoint.Peer, c.Endpoint.Local)
+	f := flow(c.Endpoint.Peer.AddrPort(), c.Endpoint.Local.AddrPort())
 	rec := record{
 		flow: f, start: c.Start, outcome: c.Outcome, errorType: c.ErrorType, truncated: c.Truncated,
 		gaps: r.gaps[f], attributes: make(map[string]string),

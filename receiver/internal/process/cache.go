@@ -23,10 +23,14 @@ type Cache[V any] struct {
 	evictions atomic.Uint64
 }
 
+// key identifies a process: whatever it executes, and calls itself.
 type key struct {
-	start uint64
-	pid   uint32
+	start   uint64
+	pid     uint32
+	address exchange.Address
 }
+
+func keyOf(p exchange.Process) key { return key{p.Start, p.PID, p.Address} }
 
 type entry[V any] struct {
 	process      exchange.Process
@@ -41,13 +45,13 @@ func NewCache[V any](capacity int, create func(exchange.Process) V) *Cache[V] {
 	return &Cache[V]{capacity: capacity, create: create, index: make(map[key]int32), newest: -1, oldest: -1}
 }
 
-// Get returns what was made of p. PID and Start identify it; when its short
+// Get returns what was made of p. PID, Start and Address identify it; when its short
 // name has changed since, it runs another program now and is made anew.
 func (c *Cache[V]) Get(p exchange.Process) V {
 	if c.newest >= 0 && c.entries[c.newest].process == p {
 		return c.entries[c.newest].value
 	}
-	k := key{pid: p.PID, start: p.Start}
+	k := keyOf(p)
 	i, ok := c.index[k]
 	if !ok {
 		return c.add(k, p)
@@ -76,8 +80,7 @@ func (c *Cache[V]) add(k key, p exchange.Process) V {
 	} else {
 		i = c.oldest
 		c.unlink(i)
-		old := c.entries[i].process
-		delete(c.index, key{pid: old.PID, start: old.Start})
+		delete(c.index, keyOf(c.entries[i].process))
 		c.evictions.Add(1)
 	}
 	c.entries[i] = entry[V]{process: p, value: c.create(p)}

@@ -2,6 +2,7 @@ package process
 
 import (
 	"math/rand/v2"
+	"net/netip"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -30,6 +31,15 @@ func TestAPidThatIsUsedAgainIsAnotherProcess(t *testing.T) {
 	assert.Equal(t, 1, c.Get(seen(1, 1, "a")))
 	assert.Equal(t, 2, c.Get(seen(1, 2, "a")))
 	assert.Equal(t, 1, c.Get(seen(1, 1, "a")))
+}
+
+func TestProcessesThatWereNotObservedAreToldApart(t *testing.T) {
+	c, _ := counted(4)
+	a := exchange.Process{Address: exchange.AddressOf(netip.MustParseAddrPort("192.0.2.1:80"))}
+	b := exchange.Process{Address: exchange.AddressOf(netip.MustParseAddrPort("192.0.2.2:80"))}
+	assert.Equal(t, 1, c.Get(a))
+	assert.Equal(t, 2, c.Get(b))
+	assert.Equal(t, 1, c.Get(a))
 }
 
 func TestTheProcessSeenLongestAgoMakesPlace(t *testing.T) {

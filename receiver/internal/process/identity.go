@@ -6,7 +6,6 @@ package process
 
 import (
 	"bytes"
-	"cmp"
 	"io"
 	"os"
 	"path"
@@ -44,7 +43,11 @@ type Identity struct {
 func Short(p exchange.Process) Identity {
 	comm, _, _ := bytes.Cut(p.Comm[:], []byte{0})
 	name := printable(string(comm))
-	return Identity{PID: p.PID, ExecutableName: name, ServiceName: cmp.Or(name, p.Name)}
+	service := name
+	if service == "" && p.Address.IsValid() {
+		service = p.Address.String()
+	}
+	return Identity{PID: p.PID, ExecutableName: name, ServiceName: service}
 }
 
 // A Resolver reads procfs. It needs that of the initial PID namespace, and
@@ -58,7 +61,7 @@ type Resolver struct {
 // process keeps its address space locked, which nothing bounds.
 func (r Resolver) Resolve(p exchange.Process) Identity {
 	id := Short(p)
-	if p.PID == 0 && p.Name != "" {
+	if p.PID == 0 && p.Address.IsValid() {
 		id.Read = true // there is no more to know
 		return id
 	}

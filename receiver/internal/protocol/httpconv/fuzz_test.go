@@ -29,7 +29,7 @@ func FuzzFields(f *testing.F) {
 	o := Options{RequestHeaders: []string{"x-listed", "host"}, ResponseHeaders: []string{"x-listed"}, BodySize: true, ClientUserAgent: true}
 	f.Fuzz(func(t *testing.T, method, target, fields string, status uint16) {
 		for side := stream.Client; side <= stream.Server; side++ {
-			x := Exchange{Core: exchange.Core{Endpoint: &exchange.Endpoint{Side: side, Peer: netip.MustParseAddrPort("192.0.2.1:50000")}}}
+			x := Exchange{Core: exchange.Core{Endpoint: &exchange.Endpoint{Side: side, Peer: exchange.AddressOf(netip.MustParseAddrPort("192.0.2.1:50000"))}}}
 			x.Reset(&o)
 			x.SetMethod([]byte(method))
 			x.SetTarget([]byte(target))

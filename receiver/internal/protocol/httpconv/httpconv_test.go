@@ -76,7 +76,7 @@ func TestWhoTheServerIs(t *testing.T) {
 		{"a scheme that is none", "/", fields{{"X-Forwarded-Proto", "<b>"}}, map[string]any{"url.scheme": "http"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			x := Exchange{Core: exchange.Core{Endpoint: &exchange.Endpoint{Side: stream.Server, Peer: netip.MustParseAddrPort("192.0.2.1:5555")}}}
+			x := Exchange{Core: exchange.Core{Endpoint: &exchange.Endpoint{Side: stream.Server, Peer: exchange.AddressOf(netip.MustParseAddrPort("192.0.2.1:5555"))}}}
 			x.Reset(nil)
 			x.SetMethod([]byte("GET"))
 			x.SetTarget([]byte(c.target))
@@ -105,7 +105,7 @@ func TestTheURLOfAClient(t *testing.T) {
 		{"CONNECT", "books.example:443", "books.example:443", ""},
 		{"GET", "/", "", "http://198.51.100.2:81/"},
 	} {
-		x := Exchange{Core: exchange.Core{Endpoint: &exchange.Endpoint{Side: stream.Client, Peer: netip.MustParseAddrPort("198.51.100.2:81")}}}
+		x := Exchange{Core: exchange.Core{Endpoint: &exchange.Endpoint{Side: stream.Client, Peer: exchange.AddressOf(netip.MustParseAddrPort("198.51.100.2:81"))}}}
 		x.Reset(nil)
 		x.SetMethod([]byte(c.method))
 		x.SetTarget([]byte(c.target))

@@ -1,7 +1,6 @@
 package mysql
 
 import (
-	"net/netip"
 	"strconv"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -74,7 +73,7 @@ func (x *call) SpanName(s *exchange.Strings) string {
 	case len(target) > 0:
 		name = append(name, target...)
 	case server.IsValid():
-		name = server.AppendTo(name)
+		name = server.AddrPort().AppendTo(name)
 	case len(name) == 0:
 		return x.system
 	default:
@@ -109,10 +108,10 @@ func (x *call) namespace() []byte {
 }
 
 // server is the server's end of the connection.
-func (x *call) server() netip.AddrPort {
+func (x *call) server() exchange.Address {
 	switch ep := x.Endpoint; {
 	case ep == nil:
-		return netip.AddrPort{}
+		return exchange.Address{}
 	case ep.Side == stream.Client:
 		return ep.Peer
 	default:
