@@ -70,7 +70,8 @@ type Queue[E Placed] struct {
 	sent  uint64 // requests opened
 
 	ack       uint64      // of the youngest request
-	first     Place       // of the first request since the client's last turn
+	first     uint64      // number of the first request since the client's last turn
+	firstAck  uint64      // where the server's stream stood when it arrived
 	last      stream.Time // when the server was last seen
 	seen      uint64      // how far its stream has been seen
 	heard     uint64      // how far the client's stream had come then
@@ -131,7 +132,7 @@ func (q *Queue[E]) Open(b *stream.Buffer) (x E, err error) {
 	p := Place{number: q.sent, pos: b.Pos(), ack: b.Ack()}
 	*x.place() = p
 	if fresh {
-		q.first = p
+		q.first, q.firstAck = p.number, p.ack
 	}
 	q.sent++
 	q.ack = p.ack
@@ -242,9 +243,9 @@ func (q *Queue[E]) Resume(b *stream.Buffer) error {
 	case !ok:
 		q.gap = false
 		return nil
-	case q.first.ack >= b.Pos():
+	case q.firstAck >= b.Pos():
 		// All before the last turn was answered, and nothing since.
-		for ok && x.place().number < q.first.number {
+		for ok && x.place().number < q.first {
 			q.drop(x)
 			x, ok = q.Oldest()
 		}

@@ -16,19 +16,19 @@ import (
 // An exchange that expired keeps its place, so that an answer that comes late
 // is not taken for that of a younger request. Not safe for concurrent use.
 type Table[E Weighty] struct {
-	open   []entry[E] // from head on; neither the first nor the last is gone
-	head   int
-	live   int // entries that are neither ghosts nor gone
-	gone   int
-	weight int32 // of the exchanges
-	limit  int32
-	// shuffled says that a key was opened after a greater one. Until then an
-	// entry is found in a few steps however many are open.
-	shuffled bool
+	open     []entry[E]  // from head on; neither the first nor the last is gone
+	first    [1]entry[E] // memory of open, enough for those that do not pipeline
 	pool     *sync.Pool
 	endpoint *exchange.Endpoint
 	emit     func(exchange.Exchange)
-	first    [1]entry[E] // memory of open, enough for those that do not pipeline
+	head     int32
+	live     int32 // entries that are neither ghosts nor gone
+	gone     int32
+	weight   int32 // of the exchanges
+	limit    int32
+	// shuffled says that a key was opened after a greater one. Until then an
+	// entry is found in a few steps however many are open.
+	shuffled bool
 }
 
 // Weighty is what an exchange in a Table has to be.
@@ -131,8 +131,8 @@ func (t *Table[E]) End(key uint64, why exchange.Outcome, at stream.Time) {
 // expired.
 func (t *Table[E]) EndAll(why exchange.Outcome, at stream.Time) {
 	for t.Len() > 0 {
-		t.end(t.head, why, at)
-		t.remove(t.head)
+		t.end(int(t.head), why, at)
+		t.remove(int(t.head))
 	}
 	t.open = nil
 }
@@ -140,7 +140,7 @@ func (t *Table[E]) EndAll(why exchange.Outcome, at stream.Time) {
 // EndAbove ends every open exchange with a key above key, oldest first, with this
 // error type.
 func (t *Table[E]) EndAbove(key uint64, why exchange.Outcome, errorType string, at stream.Time) {
-	for i := t.head; i < len(t.open); i++ {
+	for i := int(t.head); i < len(t.open); i++ {
 		if e := &t.open[i]; e.key > key && !e.gone && !e.ghost {
 			e.x.Base().ErrorType = errorType
 			t.end(i, why, at)
@@ -152,7 +152,7 @@ func (t *Table[E]) EndAbove(key uint64, why exchange.Outcome, errorType string, 
 
 // Expire ends, at at, the exchanges of which nothing was seen since before.
 func (t *Table[E]) Expire(before, at stream.Time) {
-	for i := t.head; i < len(t.open); i++ {
+	for i := int(t.head); i < len(t.open); i++ {
 		if e := &t.open[i]; !e.ghost && !e.gone && e.x.Base().Active < before {
 			t.end(i, exchange.Expired, at)
 			e.ghost = true
@@ -180,7 +180,7 @@ func (t *Table[E]) Forget() {
 // sweep drops the entries that are gone, and those that are over.
 func (t *Table[E]) sweep(over func(*entry[E]) bool) {
 	keep := t.open[:t.head]
-	for i := t.head; i < len(t.open); i++ {
+	for i := int(t.head); i < len(t.open); i++ {
 		switch e := &t.open[i]; {
 		case e.gone:
 		case over(e):
@@ -192,7 +192,15 @@ func (t *Table[E]) sweep(over func(*entry[E]) bool) {
 	clear(t.open[len(keep):])
 	t.open, t.gone = keep, 0
 	if t.Len() == 0 {
-		t.open, t.head = t.open[:0], 0
+		t.empty()
+	}
+}
+
+// empty starts over where nothing is open.
+func (t *Table[E]) empty() {
+	t.open, t.head = t.open[:0], 0
+	if cap(t.open) == len(t.first) {
+		t.open = nil
 	}
 }
 
@@ -200,7 +208,7 @@ func (t *Table[E]) sweep(over func(*entry[E]) bool) {
 // meanwhile.
 func (t *Table[E]) All() iter.Seq[E] {
 	return func(yield func(E) bool) {
-		for i := t.head; i < len(t.open); i++ {
+		for i := int(t.head); i < len(t.open); i++ {
 			if e := &t.open[i]; !e.ghost && !e.gone && !yield(e.x) {
 				return
 			}
@@ -210,23 +218,23 @@ func (t *Table[E]) All() iter.Seq[E] {
 
 // Len is how many places are taken: by exchanges that are open, and by those
 // that expired and whose answers may still come.
-func (t *Table[E]) Len() int { return len(t.open) - t.head - t.gone }
+func (t *Table[E]) Len() int { return len(t.open) - int(t.head+t.gone) }
 
 // Live is how many exchanges are open.
-func (t *Table[E]) Live() int { return t.live }
+func (t *Table[E]) Live() int { return int(t.live) }
 
 func (t *Table[E]) index(key uint64) int {
-	open := t.open[t.head:]
+	open, head := t.open[t.head:], int(t.head)
 	if len(open) == 0 {
 		return -1
 	}
 	if open[0].key == key { // most answers are to the oldest
-		return t.head
+		return head
 	}
 	if t.shuffled {
 		for i := range open {
 			if open[i].key == key && !open[i].gone {
-				return t.head + i
+				return head + i
 			}
 		}
 		return -1
@@ -241,7 +249,7 @@ func (t *Table[E]) index(key uint64) int {
 	}
 	for i := first; i < len(open) && open[i].key == key; i++ {
 		if !open[i].gone {
-			return t.head + i
+			return head + i
 		}
 	}
 	return -1
@@ -271,18 +279,18 @@ func (t *Table[E]) remove(i int) {
 	t.put(t.open[i].x)
 	t.open[i] = entry[E]{key: t.open[i].key, gone: true}
 	t.gone++
-	for n := len(t.open); n > t.head && t.open[n-1].gone; n-- {
+	for n := len(t.open); n > int(t.head) && t.open[n-1].gone; n-- {
 		t.open = t.open[:n-1]
 		t.gone--
 	}
-	for t.head < len(t.open) && t.open[t.head].gone {
+	for int(t.head) < len(t.open) && t.open[t.head].gone {
 		t.head++
 		t.gone--
 	}
 	switch {
-	case t.head == len(t.open):
-		t.open, t.head = t.open[:0], 0
-	case t.gone > t.Len():
+	case int(t.head) == len(t.open):
+		t.empty()
+	case int(t.gone) > t.Len():
 		t.sweep(func(*entry[E]) bool { return false })
 	}
 }

@@ -30,9 +30,9 @@ type conn struct {
 
 	client, server half
 
-	status    int  // of the head being read
-	interim   bool // that is of a 1xx response
-	continued bool // the client was told to send the body that it waits with
+	status    int16 // of the head being read
+	interim   bool  // that is of a 1xx response
+	continued bool  // the client was told to send the body that it waits with
 	bodyAt    uint64
 
 	upgrade *protocol.Upgrade // of the 101 with which HTTP/1 ended; nil before

@@ -37,11 +37,11 @@ const (
 // half is one direction of a connection: it reads the frame of messages.
 type half struct {
 	stage   stage
-	whole   bool // whole messages may be among what was lost
-	minor   byte // version of the message
-	folded  bool // the line at the front of the buffer goes on in the next one
-	scanned int  // bytes at the front of the buffer that hold no line feed
-	size    int  // bytes of the section that were consumed: of head or trailers
+	whole   bool  // whole messages may be among what was lost
+	minor   byte  // version of the message
+	folded  bool  // the line at the front of the buffer goes on in the next one
+	scanned int32 // bytes at the front of the buffer that hold no line feed
+	size    int   // bytes of the section that were consumed: of head or trailers
 	body    int64
 	unfolds *[]byte // memory for folded lines; nil before there is one
 	framing
@@ -54,14 +54,14 @@ func (h *half) begin() { *h = half{unfolds: h.unfolds} }
 // of p that do not change until the next call are looked at once.
 func (h *half) lineAt(b *stream.Buffer, p []byte) (end int, err error) {
 	if i := bytes.IndexByte(p[h.scanned:], '\n'); i >= 0 {
-		end = h.scanned + i + 1
+		end = int(h.scanned) + i + 1
 		h.scanned = 0
 		if h.size+end > maxHead {
 			return 0, errHeadSize
 		}
 		return end, nil
 	}
-	h.scanned = len(p)
+	h.scanned = int32(len(p))
 	switch {
 	case h.size+len(p) > maxHead:
 		return 0, errHeadSize
@@ -92,14 +92,14 @@ func (h *half) fieldAt(b *stream.Buffer, p []byte) (line []byte, end int, err er
 	}
 	// RFC 9112 5.2: a line that begins with whitespace continues the one before.
 	for end == len(p) || p[end] == ' ' || p[end] == '\t' {
-		h.scanned = end - 1 // the line feed again
+		h.scanned = int32(end - 1) // the line feed again
 		if end == len(p) {
 			if b.Truncated() {
 				return nil, 0, stream.ErrHole
 			}
 			return nil, 0, stream.ErrShort
 		}
-		h.scanned, h.folded = end, true
+		h.scanned, h.folded = int32(end), true
 		end, err = h.lineAt(b, p)
 		if err != nil {
 			return nil, 0, err

@@ -13,7 +13,7 @@ func TestConversations(t *testing.T) {
 }
 
 func TestIdleConnectionsAreCheap(t *testing.T) {
-	protocoltest.Idle(t, http1.New(httpconv.Options{}), "http1", map[string]int{"nginx-keepalive": 1150, "tls-after-http": 300})
+	protocoltest.Idle(t, http1.New(httpconv.Options{}), "http1", map[string]int{"nginx-keepalive": 800, "tls-after-http": 100})
 }
 
 func FuzzConversation(f *testing.F) {

@@ -41,7 +41,7 @@ func (c *conn) statusLine(b *stream.Buffer) error {
 		return protocol.ErrEarly
 	}
 	c.interim = s.status < 200 && s.status != 101
-	c.status = s.status
+	c.status = int16(s.status) // three digits
 	c.Answering = nil
 	if ok && !c.interim {
 		c.Answering = x
@@ -103,7 +103,7 @@ func (c *conn) responseBody(b *stream.Buffer) error {
 		return u
 	case x != nil && (c.status == 101 || x.Connect() && c.status < 300):
 		// What follows is another protocol (RFC 9110 15.2.2, 9.3.6).
-		x.Status = c.status
+		x.Status = int(c.status)
 		c.end(x, b.Past())
 		c.endAll(exchange.Lost, b.Latest())
 		if c.status == 101 {

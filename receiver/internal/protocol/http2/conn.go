@@ -75,12 +75,12 @@ type half struct {
 	joining bool
 	skipped uint16 // writes, while astray
 	proven  uint8  // frames in a row, since then, that look like ones; up to sureFrom
+	ends    bool   // the DATA that is arriving is the last of its stream
+	padding uint8  // bytes at its end
+	left    int32  // bytes before those in which messages are looked for
+	stream  uint32 // whose it is, 0 if nobody's
 	fields  hpack.Decoder
 	block   block
-	stream  uint32 // whose DATA is arriving, 0 if nobody's
-	ends    bool   // it is the last of its stream
-	left    int64  // bytes of it in which messages are looked for
-	padding int64  // bytes behind those
 }
 
 // Client implements protocol.Conn.

@@ -104,7 +104,7 @@ func (c *conn) data(h *half, b *stream.Buffer, f frame, side stream.Side) error 
 		x.size[side] += size
 		x.blind[side] = x.blind[side] || blind
 		if size > 0 && x.countable(side) {
-			h.left, h.padding = size, padding
+			h.left, h.padding = int32(size), uint8(padding)
 			b.Discard(head)
 		}
 	}

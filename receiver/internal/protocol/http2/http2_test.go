@@ -18,7 +18,7 @@ func TestRequestsThatAreLostAreCounted(t *testing.T) {
 }
 
 func TestIdleConnectionsAreCheap(t *testing.T) {
-	protocoltest.Idle(t, http2.New(httpconv.Options{}), "http2", map[string]int{"grpc-go-unary": 1750, "nghttp-nginx": 2700, "go-large-head": 4800})
+	protocoltest.Idle(t, http2.New(httpconv.Options{}), "http2", map[string]int{"grpc-go-unary": 1500, "nghttp-nginx": 2450, "go-large-head": 4600})
 }
 
 func FuzzConversation(f *testing.F) {

@@ -51,12 +51,12 @@ func (c *conn) walk(h *half, b *stream.Buffer, side stream.Side) (done bool) {
 			return false
 		}
 		if x == nil || x.messages[side].unknown {
-			b.Discard(h.left)
+			b.Discard(int64(h.left))
 			h.left = 0
 		}
 	}
 	if h.left == 0 {
-		b.Discard(h.padding)
+		b.Discard(int64(h.padding))
 		h.padding = 0
 	}
 	return b.Owed() == 0
@@ -67,10 +67,10 @@ func (c *conn) walk(h *half, b *stream.Buffer, side stream.Side) (done bool) {
 func (m *messages) walk(h *half, b *stream.Buffer) bool {
 	for h.left > 0 && b.Owed() == 0 && !m.unknown {
 		if m.left > 0 {
-			n := min(m.left, h.left)
+			n := min(m.left, int64(h.left))
 			b.Discard(n)
 			m.skip(n)
-			h.left -= n
+			h.left -= int32(n)
 			continue
 		}
 		n := min(prefixLen-m.have, int(h.left))
@@ -83,7 +83,7 @@ func (m *messages) walk(h *half, b *stream.Buffer) bool {
 		}
 		m.take(p)
 		b.Discard(int64(n))
-		h.left -= int64(n)
+		h.left -= int32(n)
 	}
 	return true
 }

@@ -54,13 +54,13 @@ type conn struct {
 	within bool // the last packet was sent in an answer's middle
 
 	// The server's side.
-	stage     stage
 	met       bool // its first packet was seen
-	columns   int  // definitions to come
-	further   int  // and as many after those
 	carries   bool // the next packet goes on with the same message
 	ending    bool // an EOF packet may follow the answer that ended last
 	endingSeq byte // then this is its sequence id
+	stage     stage
+	columns   int // definitions to come
+	further   int // and as many after those
 }
 
 // A schema is the one that is in use.

@@ -18,7 +18,7 @@ func TestConversationsThatWereJoined(t *testing.T) {
 }
 
 func TestIdleConnectionsAreCheap(t *testing.T) {
-	protocoltest.Idle(t, New(DefaultOptions()), "mysql", map[string]int{"mysql2-text": 1250, "mysql9-mysql2-prepared": 2250, "go-tls": 300})
+	protocoltest.Idle(t, New(DefaultOptions()), "mysql", map[string]int{"mysql2-text": 1000, "mysql9-mysql2-prepared": 1950, "go-tls": 100})
 }
 
 func FuzzConversation(f *testing.F) {

@@ -20,8 +20,8 @@ const (
 // A statement is what was prepared.
 type statement struct {
 	id         uint32
+	cut        bool // text is not all of it
 	text       []byte
-	cut        bool   // text is not all of it
 	parameters int    // how many; with some, text holds none of their values
 	summary    []byte // of text; empty where it depends on the mode of the session
 
