@@ -59,10 +59,11 @@ type Settings struct {
 // are safe for concurrent use.
 type Engine struct {
 	Settings
-	stats stats
-	emits []func(exchange.Exchange) // one for each of Protocols
-	skims []stream.Framing          // what of the frames of each nobody wants
-	lose  func(reason string, n uint64)
+	stats  stats
+	counts counts
+	emits  []func(exchange.Exchange) // one for each of Protocols
+	skims  []stream.Framing          // what of the frames of each nobody wants
+	lose   func(reason string, n uint64)
 	// reasons for which lost requests are counted, by protocol
 	reasons []string
 
@@ -155,7 +156,7 @@ func (e *Engine) wait(now time.Time, pause time.Duration) {
 // onTick does what is due by the clock.
 func (e *Engine) onTick(now stream.Time) {
 	e.now, e.tick = now, now
-	e.stats.state.Store(int64(e.weight))
+	e.publish()
 	e.epoch = e.Source.Epoch()
 	e.giveUpWaiting(now)
 	if timeout := stream.Time(e.RequestTimeout); now > e.sweep+timeout/16 {
@@ -263,5 +264,6 @@ func (e *Engine) stop() {
 	for i := e.recent.latest(); i != 0; i = e.recent.latest() {
 		e.drop(i, exchange.Evicted, e.now)
 	}
+	e.publish()
 	e.Sink.Flush()
 }

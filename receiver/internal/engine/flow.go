@@ -53,8 +53,8 @@ func (e *Engine) handle(ev *capture.Event) {
 		return
 	}
 	if ev.Kind == capture.Data {
-		e.stats.events.Add(1)
-		e.stats.bytes.Add(uint64(len(ev.Data)))
+		e.counts.events++
+		e.counts.bytes += uint64(len(ev.Data))
 	}
 	f := e.recent.flows[i]
 	if f == nil {
@@ -115,9 +115,7 @@ func (f *flow) open() int {
 // recount brings the gauge of open exchanges up to date after something that
 // may have changed f, which had this many before.
 func (e *Engine) recount(f *flow, before int) {
-	if n := f.open() - before; n != 0 {
-		e.stats.open.Add(int64(n))
-	}
+	e.counts.open += f.open() - before
 }
 
 // sender is the side that sent what went out of, or came in at, the observed end.

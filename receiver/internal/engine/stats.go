@@ -55,6 +55,14 @@ func (i ignored) String() string {
 // outcomes counts exchanges by how they ended.
 type outcomes [exchange.Outcomes]atomic.Uint64
 
+// counts are figures that events change. They belong to the goroutine of Run, which
+// publishes them at each tick: an atomic operation waits until all that was written
+// before is in the cache, and of a connection that was silent for a while nothing is.
+type counts struct {
+	events, bytes uint64
+	open          int
+}
+
 // stats is written by the goroutine of Run and read by any.
 type stats struct {
 	events, bytes     atomic.Uint64
@@ -68,16 +76,24 @@ type stats struct {
 	losses map[string]uint64
 }
 
-// Stats is what an engine has seen and holds.
+// Stats is what an engine has seen and holds, Connections apart as of the last tick.
 type Stats struct {
 	Events        uint64 // events that moved bytes
 	CapturedBytes uint64
-	Connections   int64 // followed now, ignored ones included
-	OpenExchanges int64 // now
-	State         int64 // bytes that connections take for what was learnt on them, of late
+	Connections   int64 // followed, ignored ones included
+	OpenExchanges int64
+	State         int64 // bytes that connections take for what was learnt on them
 }
 
-// Stats returns the current figures.
+// publish makes the figures visible.
+func (e *Engine) publish() {
+	e.stats.events.Store(e.counts.events)
+	e.stats.bytes.Store(e.counts.bytes)
+	e.stats.open.Store(int64(e.counts.open))
+	e.stats.state.Store(int64(e.weight))
+}
+
+// Stats returns the figures.
 func (e *Engine) Stats() Stats {
 	return Stats{
 		Events:        e.stats.events.Load(),
