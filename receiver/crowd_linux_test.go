@@ -44,7 +44,7 @@ func (s *crowd) Next(e *capture.Event) error {
 		return io.EOF
 	}
 	*e = s.exchange[s.answers]
-	e.Flow = capture.FlowID(1 + shuffled(s.turn, s.round, s.connections))
+	e.Flow = s.flow(s.turn)
 	e.Seq += s.round * e.Len
 	e.Ack += s.round * s.exchange[1-s.answers].Len
 	if s.answers == 1 {
@@ -53,6 +53,19 @@ func (s *crowd) Next(e *capture.Event) error {
 	}
 	s.answers = 1 - s.answers
 	return nil
+}
+
+// Ahead implements capture.Foreseer.
+func (s *crowd) Ahead(ids []capture.FlowID) int {
+	for i := range ids {
+		ids[i] = s.flow(s.turn + uint32(s.answers+i)/2)
+	}
+	return len(ids)
+}
+
+// flow returns whose turn it is.
+func (s *crowd) flow(turn uint32) capture.FlowID {
+	return capture.FlowID(1 + shuffled(turn%s.connections, s.round+turn/s.connections, s.connections))
 }
 
 // shuffled returns the place of i, which is below n, in a shuffle of n with this

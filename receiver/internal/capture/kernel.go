@@ -184,6 +184,8 @@ func (k *kernel) Next(e *Event) error {
 	}
 }
 
+func (k *kernel) Ahead(ids []FlowID) int { return k.ring.ahead(ids) }
+
 func (k *kernel) SetDeadline(t time.Time) { k.ring.deadline = t }
 
 func (k *kernel) Skip(id FlowID, out bool, until uint32) {

@@ -13,6 +13,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/perisco-io/perisco/bpf"
 )
 
 const (
@@ -183,6 +185,27 @@ func (r *ring) record(at, size uint64) []byte {
 	r.crossing = append(r.crossing[:0], r.data[at:]...)
 	r.crossing = append(r.crossing, r.data[:size-uint64(len(r.crossing))]...)
 	return r.crossing
+}
+
+// ahead is Foreseer's, as far as the kernel was seen to have written.
+func (r *ring) ahead(ids []FlowID) (n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	mask := uint64(len(r.data) - 1)
+	for next := r.taken; n < len(ids) && next < r.written && !r.closed.Load(); {
+		at := next & mask
+		head := atomic.LoadUint32((*uint32)(unsafe.Pointer(&r.data[at])))
+		size := uint64(head &^ ringDiscard)
+		if at += ringHead; head&ringBusy != 0 || at+size > uint64(len(r.data)) {
+			break
+		}
+		if head&ringDiscard == 0 && size >= uint64(recordHead) {
+			ids[n] = FlowID((*bpf.CaptureEvent)(unsafe.Pointer(&r.data[at])).Flow)
+			n++
+		}
+		next += (ringHead + size + ringAlign - 1) &^ (ringAlign - 1)
+	}
+	return n
 }
 
 // wait returns when a program woke the reader, when the ring was closed or,

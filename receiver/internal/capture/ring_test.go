@@ -276,3 +276,51 @@ func TestFirstEventsOfShortLivedProcessesComeAtOnce(t *testing.T) {
 	}
 	t.Logf("%d of %d processes still lived when their event was read", alive, herdSize)
 }
+
+func TestWhatComesNextIsForeseen(t *testing.T) {
+	src := openKernel(t, Options{}, best())
+	p := cast(t, flood)
+	var e Event
+	read := func(event func()) {
+		for {
+			switch err := src.Next(&e); {
+			case errors.Is(err, os.ErrDeadlineExceeded):
+				return
+			case err != nil:
+				t.Fatal(err)
+			default:
+				event()
+			}
+		}
+	}
+	src.SetDeadline(time.Now())
+	read(func() {}) // what does not come through the ring
+	p.play()
+	var ids [100]FlowID
+	var coming []FlowID
+	foreseen, missed := 0, 0
+	read(func() {
+		if len(coming) == 0 {
+			coming = ids[:src.(Foreseer).Ahead(ids[:])]
+			return
+		}
+		for len(coming) > 0 && coming[0] != e.Flow { // this process's own are not told
+			coming = coming[1:]
+			missed++
+		}
+		if len(coming) == 0 {
+			t.Fatalf("event of %d was not foreseen", e.Flow)
+		}
+		coming = coming[1:]
+		foreseen++
+	})
+	if foreseen < 1900 || missed > 100 {
+		t.Errorf("%d events foreseen, %d did not come", foreseen, missed)
+	}
+	if err := src.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n := src.(Foreseer).Ahead(ids[:]); n > 0 {
+		t.Errorf("%d events come when it is closed", n)
+	}
+}

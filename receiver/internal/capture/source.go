@@ -127,6 +127,14 @@ type Source interface {
 	Close() error
 }
 
+// A Foreseer is a Source that may know what comes next.
+type Foreseer interface {
+	// Ahead fills ids with the flows of the events that Next is about to return,
+	// in their order, and returns of how many: as many as wait already, len(ids)
+	// at the most. One of them may be missing, or another come in between.
+	Ahead(ids []FlowID) int
+}
+
 // A Chooser is a Source that found out by itself how to see.
 type Chooser interface {
 	// Backend is the one in use, and why those that come before it are not:

@@ -61,6 +61,7 @@ type Engine struct {
 	Settings
 	stats  stats
 	counts counts
+	ahead  ahead
 	emits  []func(exchange.Exchange) // one for each of Protocols
 	skims  []stream.Framing          // what of the frames of each nobody wants
 	lose   func(reason string, n uint64)
@@ -121,9 +122,11 @@ func New(s Settings) *Engine {
 func (e *Engine) Run() error {
 	defer e.stop()
 	e.epoch = e.Source.Epoch()
+	e.ahead.source, _ = e.Source.(capture.Foreseer)
 	e.wait(time.Now(), flushEvery)
 	var ev capture.Event
 	for {
+		e.foresee()
 		err := e.Source.Next(&ev)
 		switch {
 		case err == nil:
