@@ -58,14 +58,18 @@ func (s *crowd) Next(e *capture.Event) error {
 // Ahead implements capture.Foreseer.
 func (s *crowd) Ahead(ids []capture.FlowID) int {
 	for i := range ids {
-		ids[i] = s.flow(s.turn + uint32(s.answers+i)/2)
+		turn := s.turn + uint32(s.answers+i)/2
+		if turn >= s.connections {
+			return i
+		}
+		ids[i] = s.flow(turn)
 	}
 	return len(ids)
 }
 
-// flow returns whose turn it is.
+// flow returns whose turn it is in this round.
 func (s *crowd) flow(turn uint32) capture.FlowID {
-	return capture.FlowID(1 + shuffled(turn%s.connections, s.round+turn/s.connections, s.connections))
+	return capture.FlowID(1 + shuffled(turn, s.round, s.connections))
 }
 
 // shuffled returns the place of i, which is below n, in a shuffle of n with this

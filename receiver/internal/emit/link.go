@@ -100,15 +100,16 @@ const period = 3600 * 1e9 // ns
 // Loopback addresses mean another machine on each, so they are hashed with a
 // number of this process's.
 func (g *ids) common(client exchange.Address, first stream.Sequence, start pcommon.Timestamp) (c common, ok bool) {
-	if !first.Known || !client.IsValid() || client.Addr().IsUnspecified() || client.Port() == 0 {
+	ip := client.Addr()
+	if !first.Known || !ip.IsValid() || ip.IsUnspecified() || client.Port() == 0 {
 		return c, false
 	}
 	var seen [16 + 8 + 8 + 8]byte
-	addr := client.Addr().As16()
+	addr := ip.As16()
 	copy(seen[:], addr[:])
 	binary.LittleEndian.PutUint64(seen[16:], first.Number)
 	binary.LittleEndian.PutUint64(seen[24:], uint64(start)/period<<16|uint64(client.Port()))
-	if client.Addr().IsLoopback() {
+	if ip.IsLoopback() {
 		binary.LittleEndian.PutUint64(seen[32:], g.here)
 	}
 	high := xxhash.Sum64(seen[:])

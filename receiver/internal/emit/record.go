@@ -58,7 +58,7 @@ func (e *Emitter) attributes(x exchange.Exchange, c *exchange.Core, m pcommon.Ma
 	m.EnsureCapacity(s.attributes(side) + more)
 	x.Attributes(m, &e.strings)
 	if peer := c.Endpoint.Peer; peer.IsValid() {
-		m.PutStr(string(semconv.NetworkPeerAddressKey), e.strings.Address(peer.Addr()))
+		m.PutStr(string(semconv.NetworkPeerAddressKey), e.strings.Address(peer))
 		m.PutInt(string(semconv.NetworkPeerPortKey), int64(peer.Port()))
 	}
 	if c.ErrorType != "" {

@@ -51,7 +51,7 @@ type Settings struct {
 	// included; beyond it the one that was silent for longest is evicted.
 	MaxConnections int
 	// MaxState bounds the bytes of memory that connections take together for what
-	// was learnt on them, beside some 1 KiB each: see Engine.shed.
+	// was learnt on them, beside some 0.9 KiB each: see Engine.shed.
 	MaxState int
 }
 

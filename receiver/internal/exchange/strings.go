@@ -1,7 +1,6 @@
 package exchange
 
 import (
-	"net/netip"
 	"strings"
 	"unicode/utf8"
 )
@@ -20,8 +19,9 @@ type Strings struct {
 	addresses [addresses]address // by the last bits
 }
 
+// address is the text of an IP address.
 type address struct {
-	netip.Addr
+	of   Address // of any port
 	text string
 }
 
@@ -47,12 +47,12 @@ func (s *Strings) Valid(p []byte) string {
 	return strings.ToValidUTF8(string(p), string(utf8.RuneError))
 }
 
-// Address returns the text of a valid address.
-func (s *Strings) Address(a netip.Addr) string {
-	known := &s.addresses[a.As16()[15]%addresses]
-	if known.Addr != a {
+// Address returns the text of a valid address, without the port.
+func (s *Strings) Address(a Address) string {
+	known := &s.addresses[a.ip[15]%addresses]
+	if known.of.ip != a.ip || known.of.bits != a.bits {
 		var buf [64]byte
-		*known = address{a, s.Of(a.AppendTo(buf[:0]))}
+		*known = address{a, s.Of(a.Addr().AppendTo(buf[:0]))}
 	}
 	return known.text
 }

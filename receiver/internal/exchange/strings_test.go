@@ -26,7 +26,9 @@ func TestStringsStayWhatTheyWere(t *testing.T) {
 
 func TestStringsShareAllocations(t *testing.T) {
 	var s exchange.Strings
-	p, addresses := []byte(strings.Repeat("x", 100)), []netip.Addr{netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")}
+	p, addresses := []byte(strings.Repeat("x", 100)), []exchange.Address{
+		exchange.AddressOf(netip.MustParseAddrPort("10.0.0.1:80")), exchange.AddressOf(netip.MustParseAddrPort("10.0.0.2:80")),
+	}
 	n := 0
 	if allocations := testing.AllocsPerRun(100, func() {
 		s.Of(p)
@@ -49,8 +51,8 @@ func TestTextThatIsNoUTF8IsMadeSo(t *testing.T) {
 
 func TestTheTextOfAnAddress(t *testing.T) {
 	var s exchange.Strings
-	for _, want := range []string{"10.0.0.1", "10.0.0.1", "fe80::1%eth0", "::1", "10.0.0.1"} {
-		if got := s.Address(netip.MustParseAddr(want)); got != want {
+	for port, want := range []string{"10.0.0.1", "10.0.0.1", "fe80::1", "::1", "::ffff:10.0.0.1", "10.0.0.1"} {
+		if got := s.Address(exchange.AddressOf(netip.AddrPortFrom(netip.MustParseAddr(want), uint16(port)))); got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
 	}

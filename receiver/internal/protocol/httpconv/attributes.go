@@ -73,7 +73,7 @@ func (x *Exchange) told(s *exchange.Strings) attributes {
 }
 
 // peer is the address of the other end.
-func (a *attributes) peer() string { return a.strings.Address(a.x.Endpoint.Peer.Addr()) }
+func (a *attributes) peer() string { return a.strings.Address(a.x.Endpoint.Peer) }
 
 func (a *attributes) get(s span) string {
 	v := a.text[s.from:s.to]

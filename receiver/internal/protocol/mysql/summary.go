@@ -142,11 +142,11 @@ func (x *call) Attributes(m pcommon.Map, s *exchange.Strings) {
 		m.PutInt(string(semconv.DBResponseReturnedRowsKey), int64(x.rows))
 	}
 	if server := x.server(); server.IsValid() {
-		m.PutStr(string(semconv.ServerAddressKey), s.Address(server.Addr()))
+		m.PutStr(string(semconv.ServerAddressKey), s.Address(server))
 		m.PutInt(string(semconv.ServerPortKey), int64(server.Port()))
 	}
 	if ep := x.Endpoint; ep != nil && ep.Side == stream.Server && ep.Peer.IsValid() {
-		m.PutStr(string(semconv.ClientAddressKey), s.Address(ep.Peer.Addr()))
+		m.PutStr(string(semconv.ClientAddressKey), s.Address(ep.Peer))
 		m.PutInt(string(semconv.ClientPortKey), int64(ep.Peer.Port()))
 	}
 }
