@@ -30,8 +30,11 @@ func (e *Engine) foresee() {
 	}
 	a.left = a.source.Ahead(a.ids[:])
 	flows := a.flows[:a.left]
-	for i, id := range a.ids[:a.left] {
-		flows[i] = e.recent.flows[e.places[id]]
+	for i, id := range a.ids[:a.left] { // its flow, and what Engine.recent writes when it is touched
+		place := e.places[id]
+		flows[i] = e.recent.flows[place]
+		beside := e.recent.places[place]
+		a.sum += int(e.recent.places[beside.next].next + e.recent.places[beside.prev].next)
 	}
 	for _, f := range flows { // a field of each of its cache lines
 		if f != nil {

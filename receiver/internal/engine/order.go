@@ -34,10 +34,10 @@ func (h *half) anchor(seq uint32) {
 
 // data feeds the bytes of an event to the side that sent them.
 func (e *Engine) data(f *flow, ev *capture.Event) {
-	if p := (exchange.Process{PID: ev.PID, Start: ev.Start, Comm: ev.Comm}); p.PID != 0 && p != f.endpoint.Process {
-		f.endpoint.Process = p
+	if p := &f.endpoint.Process; ev.PID != 0 && (ev.PID != p.PID || ev.Start != p.Start || ev.Comm != p.Comm) {
+		*p = exchange.Process{PID: ev.PID, Start: ev.Start, Comm: ev.Comm}
 		if f.conn != nil {
-			e.Sink.Process(p)
+			e.Sink.Process(*p)
 		}
 	}
 	sender := f.sender(ev.Out)
