@@ -72,6 +72,7 @@ func (s *tap) Frames(capture.FlowID, bool, uint32)  {}
 func (s *tap) Whole(capture.FlowID, stream.Framing) {}
 func (s *tap) Ignore(id capture.FlowID)             { s.unwanted.Store(uint64(id)) }
 func (s *tap) Ignored() uint64                      { return s.ignored.Load() }
+func (s *tap) LostAt() stream.Time                  { return 0 }
 func (s *tap) Now() stream.Time                     { return stream.Time(time.Now().UnixNano() - s.epoch) }
 func (s *tap) Epoch() int64                         { return s.epoch }
 

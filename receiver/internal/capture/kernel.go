@@ -26,6 +26,8 @@ type kernel struct {
 	self     uint32 // own process, by its number in the first pid namespace
 	refusals refusals
 	early    backlog // came during the self-test
+	lost     uint64  // events, as of the last call of LostAt
+	lostAt   stream.Time
 	backend  string
 	refused  Refusals // backends tried before
 
@@ -233,6 +235,15 @@ func (k *kernel) Losses(yield func(reason string, events uint64)) {
 		k.programs.lost(yield)
 		yield("self_test", k.early.lost)
 	}
+}
+
+func (k *kernel) LostAt() stream.Time {
+	var lost uint64
+	k.Losses(func(_ string, events uint64) { lost += events })
+	if lost > k.lost {
+		k.lost, k.lostAt = lost, k.Now()
+	}
+	return k.lostAt
 }
 
 func (k *kernel) Ignored() (events uint64) {

@@ -32,8 +32,12 @@ var flood = register("more than the ring holds", script{do: func(c, s *end) {
 func TestWhatTheRingCannotHoldIsCountedAndAHole(t *testing.T) {
 	src := openKernel(t, Options{RingBytes: MinRingBytes}, best())
 	p := cast(t, flood)
+	before := src.Now()
 	p.play() // nobody reads
 	lost := losses(src)["ring_full_data"]
+	if at := src.LostAt(); at < before || at > src.Now() || src.LostAt() != at {
+		t.Errorf("something was lost at %d, and at %d, and not behind %d", at, src.LostAt(), before)
+	}
 	drained := p.see(src, func(*watch) bool { return true })
 	if seen := uint64(len(drained.events)) - 2; lost < 2000-seen { // others may lose some, too
 		t.Errorf("%d reads and writes seen and %d lost of 2000", seen, lost)

@@ -78,8 +78,8 @@ type Event struct {
 const Skipped = "skipped"
 
 // A Source yields what was seen of some connections, in the order in which it
-// was seen. Next, SetDeadline, Skip, Frames, Whole and Ignore are for one goroutine;
-// Close, Losses, Ignored, Now and Epoch may be called from any.
+// was seen. Next, SetDeadline, Skip, Frames, Whole, Ignore and LostAt are for one
+// goroutine; Close, Losses, Ignored, Now and Epoch may be called from any.
 type Source interface {
 	// Next waits for an event. It returns os.ErrDeadlineExceeded when the
 	// deadline has passed and nothing is left to read, io.EOF at the end of a
@@ -113,6 +113,10 @@ type Source interface {
 	// Losses reports, for each reason, how many events were lost before they
 	// reached Next, since the source was opened. Nothing once closed.
 	Losses(yield func(reason string, events uint64))
+	// LostAt is when, at the latest, an event was lost that no other event need tell of:
+	// what any flow did before may have been missed, unless it was heard of since. 0
+	// if none was.
+	LostAt() stream.Time
 	// Ignored is how many Data events Ignore has spared since the source was
 	// opened; 0 where they are not counted, and once closed.
 	Ignored() (events uint64)

@@ -177,12 +177,13 @@ func (e *Engine) onTick(now stream.Time) {
 
 // expire ends the exchanges of which nothing was seen since before, and waits
 // no longer for the rest of messages. Connections of which nothing was seen may
-// be over, since the event of an end can be lost.
+// be over, since the event of an end can be lost; and so can that of an answer.
 func (e *Engine) expire(before, now stream.Time) {
+	lost := e.Source.LostAt()
 	for f := range e.recent.all {
 		open, silent := f.open(), e.recent.signs[f.place].active < before
 		if open > 0 || silent && f.conn != nil {
-			f.conn.Expire(before, now)
+			f.conn.Expire(before, f.unheard(lost), now)
 		}
 		if silent {
 			e.unstick(f, errStuck, now)

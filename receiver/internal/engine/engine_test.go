@@ -33,6 +33,7 @@ type script struct {
 	epoch  func() int64 // nil: 0
 	pause  stream.Time  // for so long nothing happens before the last event
 	now    stream.Time
+	lost   stream.Time
 }
 
 var _ capture.Source = (*script)(nil)
@@ -59,6 +60,7 @@ func (s *script) Next(e *capture.Event) error {
 
 func (s *script) SetDeadline(time.Time)       {}
 func (s *script) Losses(func(string, uint64)) {}
+func (s *script) LostAt() stream.Time         { return s.lost }
 func (s *script) Ignored() uint64             { return 0 }
 func (s *script) Close() error                { return nil }
 func (s *script) Ignore(id capture.FlowID)    { s.ask("ignore %d", id) }
@@ -207,6 +209,40 @@ func TestUnansweredRequestsExpire(t *testing.T) {
 	}
 	if slices.Contains(out.exchanges, "server a answered") || losses(e) != "" {
 		t.Errorf("exchanges %q, losses %s", out.exchanges, losses(e))
+	}
+}
+
+// What was lost may be the answer of any request that was asked before, unless its
+// connection was heard of since.
+func TestAnAnswerThatMayHaveBeenLostIsNoTimeout(t *testing.T) {
+	const lost = 500 * ms
+	for _, c := range []struct {
+		name string
+		then func(*flow)
+		want string
+	}{
+		{"nothing was heard", func(*flow) {}, "c lost"},
+		{"the client was", func(f *flow) { f.client("?d\n") }, "c lost"},
+		{"the server was", func(f *flow) { f.server("!0\n") }, "c lost"},
+		{"both were", func(f *flow) { f.client("?d\n").server("!0\n") }, "c expired"},
+		{"both were, and nobody said how far they had come", func(f *flow) {
+			f.unseq = true
+			f.client("?d\n").server("!0\n")
+		}, "c lost"},
+		{"another was asked", func(f *flow) { f.client("?d\n") }, "d expired"},
+	} {
+		s := &script{lost: lost}
+		f := s.flow(1, stream.Server).open().client("?a\n?b\n?c\n")
+		f.at = lost
+		c.then(f)
+		g := s.flow(2, stream.Server)
+		for range 40 {
+			g.at += 2000 * ms
+			g.client("?x\n").server("!0\n")
+		}
+		if out, _ := run(t, s); !slices.Contains(out.exchanges, "server "+c.want) {
+			t.Errorf("%s: no %q in %q", c.name, c.want, out.exchanges[:4])
+		}
 	}
 }
 

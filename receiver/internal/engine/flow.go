@@ -194,6 +194,17 @@ func (f *flow) reset() {
 	}
 }
 
+// unheard is until when f may have been missed, where the source lost something at
+// lost: 0 if both sides were heard of since, and said how far they had come.
+func (f *flow) unheard(lost stream.Time) stream.Time {
+	for i := range f.halves {
+		if b := &f.halves[i].buf; b.Latest() <= lost || !b.Sequence().Known {
+			return lost
+		}
+	}
+	return 0
+}
+
 // abandon lets go of a flow that was given up. The connection keeps its place, lest
 // it be looked at again.
 func (e *Engine) abandon(f *flow) {

@@ -87,7 +87,7 @@ func (h *hoard) Shed(stream.Time) {
 func (*hoard) Server(b *stream.Buffer) error       { b.Discard(int64(len(b.Bytes()))); return nil }
 func (*hoard) Lost(stream.Side, stream.Time) error { return nil }
 func (*hoard) Ended(stream.Side, stream.Time)      {}
-func (*hoard) Expire(_, _ stream.Time)             {}
+func (*hoard) Expire(_, _, _ stream.Time)          {}
 func (h *hoard) Close(exchange.Outcome, stream.Time) {
 	h.of.live = slices.DeleteFunc(h.of.live, func(x *hoard) bool { return x == h })
 }

@@ -379,10 +379,10 @@ func (q *Queue[E]) release(x E) {
 }
 
 // Expire ends, at at, the exchanges of which nothing was seen since before, but
-// those whose answers may have been missed as lost.
-func (q *Queue[E]) Expire(before, at stream.Time) {
+// those whose answers may have been missed as lost; see Table.Expire.
+func (q *Queue[E]) Expire(before, lost, at stream.Time) {
 	q.dropMissed(before)
-	q.table.Expire(before, at)
+	q.table.Expire(before, lost, at)
 }
 
 // EndAll ends all exchanges, but those whose answers may have been missed as

@@ -150,13 +150,24 @@ func (t *Table[E]) EndAbove(key uint64, why exchange.Outcome, errorType string, 
 	t.sweep(func(e *entry[E]) bool { return e.key > key })
 }
 
-// Expire ends, at at, the exchanges of which nothing was seen since before.
-func (t *Table[E]) Expire(before, at stream.Time) {
+// Expire ends, at at, the exchanges of which nothing was seen since before, those as
+// lost of which nothing was since lost.
+func (t *Table[E]) Expire(before, lost, at stream.Time) {
 	for i := int(t.head); i < len(t.open); i++ {
-		if e := &t.open[i]; !e.ghost && !e.gone && e.x.Base().Active < before {
-			t.end(i, exchange.Expired, at)
-			e.ghost = true
+		e := &t.open[i]
+		if e.ghost || e.gone {
+			continue
 		}
+		active := e.x.Base().Active
+		switch {
+		case active >= before:
+			continue
+		case active <= lost:
+			t.end(i, exchange.Lost, active)
+		default:
+			t.end(i, exchange.Expired, at)
+		}
+		e.ghost = true
 	}
 }
 

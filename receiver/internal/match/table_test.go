@@ -74,7 +74,7 @@ func TestALateAnswerIsNotTakenForThatOfAYoungerRequest(t *testing.T) {
 	tab, ended := newTable(8)
 	slow := open(t, tab, 0, 10)
 	open(t, tab, 0, 50)
-	tab.Expire(20, 60)
+	tab.Expire(20, 0, 60)
 	if tab.Len() != 2 || tab.Live() != 1 {
 		t.Fatalf("%d places, %d live, want 2 and 1", tab.Len(), tab.Live())
 	}
@@ -88,10 +88,24 @@ func TestALateAnswerIsNotTakenForThatOfAYoungerRequest(t *testing.T) {
 	}
 }
 
+func TestWhatMayHaveBeenMissedIsNoTimeout(t *testing.T) {
+	tab, ended := newTable(8)
+	missed := open(t, tab, 0, 10)
+	seen := open(t, tab, 0, 10)
+	seen.Active = 16
+	tab.Expire(20, 15, 60)
+	if want := []string{"0 lost", "0 expired"}; !slices.Equal(*ended, want) || tab.Len() != 2 {
+		t.Errorf("ended %v, want %v; %d places", *ended, want, tab.Len())
+	}
+	if missed.End != 10 || missed.ErrorType != "" || !missed.Truncated {
+		t.Errorf("lost at %d with %q, truncated %v", missed.End, missed.ErrorType, missed.Truncated)
+	}
+}
+
 func TestActivityPutsExpiryOff(t *testing.T) {
 	tab, ended := newTable(8)
 	open(t, tab, 0, 10).Active = 30
-	if tab.Expire(20, 40); len(*ended) != 0 {
+	if tab.Expire(20, 0, 40); len(*ended) != 0 {
 		t.Errorf("ended %v", *ended)
 	}
 }
@@ -103,7 +117,7 @@ func TestNothingIsOpenedPastTheLimit(t *testing.T) {
 	if _, ok := tab.Open(0, 3); ok {
 		t.Error("a third was opened")
 	}
-	tab.Expire(9, 9)
+	tab.Expire(9, 0, 9)
 	if _, ok := tab.Open(0, 3); ok {
 		t.Error("an expired exchange gave up its place before its answer came")
 	}
@@ -120,7 +134,7 @@ func TestEveryExchangeEndsOnce(t *testing.T) {
 			tab.End(uint64(i*5%7), exchange.Answered, stream.Time(i))
 		}
 		if i%100 == 0 {
-			tab.Expire(stream.Time(max(i-150, 0)), stream.Time(i))
+			tab.Expire(stream.Time(max(i-150, 0)), stream.Time(max(i-200, 0)), stream.Time(i))
 		}
 		if opened != len(*ended)+tab.Live() {
 			t.Fatalf("%d opened, %d ended, %d live", opened, len(*ended), tab.Live())
@@ -198,7 +212,7 @@ func TestATableWeighsWhatIsOpen(t *testing.T) {
 	for i := range 20_000 {
 		switch key := uint64(r.IntN(80)); r.IntN(20) {
 		case 0:
-			tab.Expire(stream.Time(i-30), stream.Time(i))
+			tab.Expire(stream.Time(i-30), stream.Time(i-40), stream.Time(i))
 		case 1:
 			tab.EndAbove(key, exchange.Reset, "", stream.Time(i))
 		case 2:
@@ -233,7 +247,7 @@ func TestForgottenPlacesAreFreeAndOthersAreNot(t *testing.T) {
 	open(t, tab, 1, 10)
 	open(t, tab, 3, 50)
 	open(t, tab, 5, 10)
-	tab.Expire(20, 60)
+	tab.Expire(20, 0, 60)
 	tab.Forget()
 	if tab.Len() != 1 || tab.Live() != 1 {
 		t.Fatalf("%d places, %d live, want 1 of each", tab.Len(), tab.Live())

@@ -34,6 +34,14 @@ type losses [lossReasons]atomic.Uint64
 
 func (l *losses) add(why loss) { l[why].Add(1) }
 
+// untold is how often something was lost of which the events need not tell.
+func (l *losses) untold() (n uint64) {
+	for _, why := range []loss{undecodable, unknownLink, fragmentDropped, connectionEvicted} {
+		n += l[why].Load()
+	}
+	return n
+}
+
 func (l *losses) report(yield func(reason string, events uint64)) {
 	for why, name := range lossNames {
 		if n := l[why].Load(); n > 0 {

@@ -58,6 +58,10 @@ type Source struct {
 	packets atomic.Int64
 	losses  losses
 	closed  atomic.Bool
+
+	latest stream.Time // of the packets read
+	untold uint64      // as of the last call of LostAt
+	lostAt stream.Time
 }
 
 var _ capture.Source = (*Source)(nil)
@@ -142,6 +146,7 @@ func (s *Source) packet() {
 		return
 	}
 	s.packets.Add(1)
+	s.latest = max(s.latest, r.at)
 	if g, ok := s.decoder.decode(r); ok {
 		s.table.add(g)
 	}
@@ -192,6 +197,14 @@ func (s *Source) Ignore(id capture.FlowID) { s.table.ignore(id) }
 
 // Losses reports what the file lacks, and what could not be read of it.
 func (s *Source) Losses(yield func(reason string, events uint64)) { s.losses.report(yield) }
+
+// LostAt is the time of a packet.
+func (s *Source) LostAt() stream.Time {
+	if n := s.losses.untold(); n > s.untold {
+		s.untold, s.lostAt = n, s.latest
+	}
+	return s.lostAt
+}
 
 // Ignored is 0: what was ignored is not counted.
 func (*Source) Ignored() uint64 { return 0 }

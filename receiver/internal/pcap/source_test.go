@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -47,6 +48,27 @@ func TestTimesAreShiftedSoThatTheLastPacketIsNow(t *testing.T) {
 	}
 	if p := s.Progress(); p.Read != p.Total || p.Total == 0 || p.Packets != int64(len(x.packets)) {
 		t.Errorf("progress = %+v", p)
+	}
+}
+
+func TestALossOfWhichNoEventTellsHasATime(t *testing.T) {
+	x := newTape()
+	k := x.talk(clientV4, serverV4).open().client("ask")
+	x.packets[len(x.packets)-1].keep = 30
+	lost := stream.Time(x.at.UnixNano())
+	k.server("answer")
+	s, err := Open(Options{File: write(t, x.pcap(layers.LinkTypeEthernet)), KeepTime: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var times []stream.Time
+	for s.records != nil {
+		s.packet()
+		times = append(times, s.LostAt())
+	}
+	if want := []stream.Time{0, lost}; !slices.Equal(slices.Compact(times), want) {
+		t.Errorf("something was lost at %v, want %v", times, want)
 	}
 }
 

@@ -141,9 +141,11 @@ type Conn interface {
 	// Ended says that side will send no more: it shut its half down.
 	Ended(side stream.Side, at stream.Time)
 	// Expire ends, at at, the exchanges of which nothing was seen since before,
-	// but keeps their places in the order of answers. It is also called where
-	// nothing at all was seen since before: the connection may be over.
-	Expire(before, at stream.Time)
+	// but keeps their places in the order of answers. Those of which nothing was seen
+	// since lost, either, end as lost: up to then the source may have missed what became
+	// of them. It is also called where nothing at all was seen since before: the
+	// connection may be over.
+	Expire(before, lost, at stream.Time)
 	// Close ends all exchanges. Nothing is called after it.
 	Close(why exchange.Outcome, at stream.Time)
 	// Live returns how many exchanges are open, those that expired not counted.

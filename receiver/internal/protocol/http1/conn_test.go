@@ -128,7 +128,7 @@ func TestTheAnswerToAnExpiredRequestIsNotThatOfTheNext(t *testing.T) {
 	if err := l.ask(get); err != nil {
 		t.Fatal(err)
 	}
-	l.Expire(2, 9)
+	l.Expire(2, 0, 9)
 	l.at = 10
 	if err := errors.Join(l.ask(strings.Replace(get, "one", "two", 1)), l.answer("HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"), l.answer(ok)); err != nil {
 		t.Fatal(err)

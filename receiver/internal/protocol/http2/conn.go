@@ -210,8 +210,8 @@ func (c *conn) Ended(side stream.Side, at stream.Time) {
 }
 
 // Expire implements protocol.Conn.
-func (c *conn) Expire(before, at stream.Time) {
-	c.calls.Expire(before, at)
+func (c *conn) Expire(before, lost, at stream.Time) {
+	c.calls.Expire(before, lost, at)
 	c.calls.Forget()
 	if c.now < before {
 		c.endEarly(at)

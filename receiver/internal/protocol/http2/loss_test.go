@@ -83,13 +83,13 @@ func TestRequestsThatWereLostAreCountedWhenNothingComesAnyMore(t *testing.T) {
 	l.miss(stream.Client, c)
 	s.headers(3, true, ":status: 200")
 	l.must(t, stream.Server, s.take())
-	l.conn.Expire(l.now, l.now) // something was seen since
+	l.conn.Expire(l.now, 0, l.now) // something was seen since
 	if n := l.lost["http2_request_not_captured"]; n != 0 {
 		t.Errorf("%d were counted too early", n)
 	}
 	for range 2 {
 		l.now++
-		l.conn.Expire(l.now, l.now)
+		l.conn.Expire(l.now, 0, l.now)
 	}
 	if n := l.lost["http2_request_not_captured"]; n != 1 || l.conn.Weight() > 2048 {
 		t.Errorf("%d were counted, want 1; %d bytes are kept", n, l.conn.Weight())

@@ -339,7 +339,7 @@ func TestAStreamIsActiveWhileDATAFlows(t *testing.T) {
 	before := l.now
 	l.now += 1000
 	l.must(t, stream.Server, whole[len(whole)-500:])
-	l.conn.Expire(before, l.now)
+	l.conn.Expire(before, 0, l.now)
 	l.expect(t, "GET /silent timeout")
 	s.headers(3, true, ":status: 200") // too late
 	s.frame(data, endStream, 1)

@@ -391,7 +391,7 @@ func TestAnAnswerThatWasLostIsNoTimeout(t *testing.T) {
 	_ = p.conn.Server(&p.server)
 	p.server.Reset()
 	_ = p.conn.Lost(stream.Server, 1)
-	p.conn.Expire(100, 100)
+	p.conn.Expire(100, 0, 100)
 	o.is(t, "CONNECT shop | CONNECT shop ok", "PING shop | PING lost truncated")
 }
 

@@ -20,6 +20,7 @@ func (Recorded) Frames(capture.FlowID, bool, uint32)  {}
 func (Recorded) Whole(capture.FlowID, stream.Framing) {}
 func (Recorded) Ignore(capture.FlowID)                {}
 func (Recorded) Losses(func(string, uint64))          {}
+func (Recorded) LostAt() stream.Time                  { return 0 }
 func (Recorded) Ignored() uint64                      { return 0 }
 func (Recorded) Now() stream.Time                     { return 0 }
 func (Recorded) Epoch() int64                         { return 0 }
