@@ -73,7 +73,7 @@ type Engine struct {
 	handed  uint64                   // exchanges, to Sink
 	clients map[exchange.Address]int // flows that are clients' ends, by their addresses
 	waiting []waiting
-	causes  []string // why bytes were missing: capture.Event.Missing and the engine's own, a few
+	causes  []string // why bytes were missing: capture.Event.Missing and the engine's own, a few; the first is none
 	pool    stream.Pool
 	weight  int // of all flows, in bytes
 
@@ -92,7 +92,7 @@ type waiting struct {
 
 // New returns an engine that is ready to run.
 func New(s Settings) *Engine {
-	e := &Engine{Settings: s, places: make(map[capture.FlowID]uint32), recent: newRecent(), clients: make(map[exchange.Address]int)}
+	e := &Engine{Settings: s, places: make(map[capture.FlowID]uint32), recent: newRecent(), clients: make(map[exchange.Address]int), causes: []string{""}}
 	e.lose = e.stats.loseMany
 	e.stats.exchanges = make([]outcomes, len(s.Protocols))
 	e.stats.truncated = make([]atomic.Uint64, len(s.Protocols))
