@@ -29,8 +29,12 @@ import (
 // several requests under way and tops them up as answers come, is found out
 // from a turn while an answer is due of which nothing was missed. Of such a client
 // positions cannot tell how many requests a loss hid: after one the connection
-// can be followed no more (protocol.Abandoned). A client that begins to do so in the very
-// bytes that are lost is not found out: nothing in those that are left shows it.
+// can be followed no more (protocol.Abandoned). A client that has not been seen to do so
+// before a loss, or before its requests were shed, may be paired falsely from then on:
+// one that keeps two under way and tops them up looks in every byte that is left like one
+// that waits for each answer, only that each is to the request before. To know how
+// many were shed does not help, since only who knows the requests can tell where their
+// answers end.
 //
 // A protocol.Conn embeds a Queue, which gives it Live and Expire, and its
 // exchanges embed a Place. It
