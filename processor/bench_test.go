@@ -46,10 +46,10 @@ func allocations(i *instance, ip string) float64 {
 func runningInstance(t testing.TB) *instance {
 	api := fake.NewClientset(objects()...)
 	all := instances{connect: func(*Config) (kubernetes.Interface, error) { return api, nil }}
-	i := all.join(processortest.NewNopSettings(metadata.Type), newConfig())
-	require.NoError(t, i.start(context.Background(), nil))
-	t.Cleanup(func() { assert.NoError(t, i.shutdown(context.Background())) })
-	return i
+	u := all.join(processortest.NewNopSettings(metadata.Type), newConfig())
+	require.NoError(t, u.start(context.Background(), nil))
+	t.Cleanup(func() { assert.NoError(t, u.shutdown(context.Background())) })
+	return u.instance
 }
 
 func TestASpanCostsOneAllocationForEachAttributeItGets(t *testing.T) {

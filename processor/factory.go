@@ -24,14 +24,14 @@ func newFactory(connect connector) processor.Factory {
 		metadata.Type,
 		createDefaultConfig,
 		processor.WithTraces(func(ctx context.Context, set processor.Settings, cfg component.Config, next consumer.Traces) (processor.Traces, error) {
-			i := all.join(set, cfg.(*Config))
-			return processorhelper.NewTraces(ctx, set, cfg, next, i.traces, mutates,
-				processorhelper.WithStart(i.start), processorhelper.WithShutdown(i.shutdown))
+			u := all.join(set, cfg.(*Config))
+			return processorhelper.NewTraces(ctx, set, cfg, next, u.traces, mutates,
+				processorhelper.WithStart(u.start), processorhelper.WithShutdown(u.shutdown))
 		}, metadata.TracesStability),
 		processor.WithLogs(func(ctx context.Context, set processor.Settings, cfg component.Config, next consumer.Logs) (processor.Logs, error) {
-			i := all.join(set, cfg.(*Config))
-			return processorhelper.NewLogs(ctx, set, cfg, next, i.logs, mutates,
-				processorhelper.WithStart(i.start), processorhelper.WithShutdown(i.shutdown))
+			u := all.join(set, cfg.(*Config))
+			return processorhelper.NewLogs(ctx, set, cfg, next, u.logs, mutates,
+				processorhelper.WithStart(u.start), processorhelper.WithShutdown(u.shutdown))
 		}, metadata.LogsStability),
 	)
 }

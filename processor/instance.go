@@ -39,14 +39,17 @@ type instance struct {
 	status  status
 
 	mu        sync.Mutex // held by start and shutdown
-	users     int        // processors that were started and not shut down
+	users     int        // that were started and not shut down
 	directory *directory.Directory
 	cluster   *cluster.Cluster
 	telemetry *metadata.TelemetryBuilder
 }
 
-// join returns the instance of cfg. Who gets it starts and shuts it down.
-func (s *instances) join(set processor.Settings, cfg *Config) *instance {
+// A user is the processor of one pipeline and one signal.
+type user struct{ *instance }
+
+// join returns a user of the instance of cfg. Who gets it starts and shuts it down.
+func (s *instances) join(set processor.Settings, cfg *Config) *user {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i, ok := s.byConfig[cfg]
@@ -57,7 +60,7 @@ func (s *instances) join(set processor.Settings, cfg *Config) *instance {
 		}
 		s.byConfig[cfg] = i
 	}
-	return i
+	return &user{i}
 }
 
 func (s *instances) leave(i *instance) {
@@ -70,10 +73,11 @@ func (s *instances) leave(i *instance) {
 
 // start begins to watch if nobody did, and waits until everything was seen, but
 // not for ever: a pipeline without names is better than none.
-func (i *instance) start(ctx context.Context, host component.Host) error {
+func (u *user) start(ctx context.Context, host component.Host) error {
+	i := u.instance
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.status.join(host)
+	i.status.join(u, host)
 	if i.users++; i.users > 1 {
 		return nil
 	}
@@ -111,11 +115,11 @@ func (i *instance) wait(ctx context.Context) {
 }
 
 // shutdown ends watching if nobody needs it any more.
-func (i *instance) shutdown(context.Context) error {
-	i.status.close()
+func (u *user) shutdown(context.Context) error {
+	i := u.instance
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.users > 0 {
+	if i.status.leave(u) {
 		i.users--
 	}
 	if i.users > 0 {
