@@ -11,37 +11,6 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
-// errands are calls of all sorts, each in a trace of its own.
-func errands(n int) []errand {
-	sorts := []errand{
-		{Method: "shop.Cart/Add"},
-		{Method: "shop.Cart/Watch", Messages: 5, Wait: 10, Size: 2000},
-		{Method: "shop.Cart/Upload", Messages: 5, Wait: 10, Size: 2000},
-		{Method: "shop.Cart/Talk", Messages: 5, Wait: 10},
-		{Method: "shop.Cart/Add", Size: 9000},
-		{Method: "shop.Till/Add", Wait: 20},
-		{Method: "shop.Cart/Add", Code: 5},
-		{Method: "shop.Cart/Add", Code: 13},
-		{Method: "shop.Cart/Nothing"},
-		{Method: "shop.Nobody/Add"},
-		{Method: "shop.Cart/Watch", Messages: 3, Code: 14},
-		{Method: "shop.Cart/Talk", Messages: 3, Code: 16},
-		{Method: "shop.Cart/Upload", Messages: 2, Code: 8},
-	}
-	for code := range codes {
-		if codes[code] != "UNIMPLEMENTED" { // which the shop itself never says
-			sorts = append(sorts, errand{Method: "shop.Cart/Add", Code: code})
-		}
-	}
-	var es []errand
-	for i := range n {
-		e := sorts[i%len(sorts)]
-		e.Metadata = map[string]string{"traceparent": fmt.Sprintf("00-%032x-%016x-01", i+1, i+1)}
-		es = append(es, e)
-	}
-	return es
-}
-
 // calls returns what a shop's answers to errands are.
 func calls(es []errand) []call {
 	var cs []call
@@ -127,10 +96,6 @@ func TestLongMessages(t *testing.T) {
 		checkSame(t, "client spans", collector.asked(shop.port).calls(), want)
 	}
 }
-
-// inexact is by how much clocks of two kinds may differ, of which one wakes
-// sleepers up.
-const inexact = time.Millisecond
 
 // checkDurations checks the trace and the duration of the spans of errands:
 // they last as long as messages go to and fro, and no longer than who asked

@@ -7,9 +7,6 @@ import (
 	"time"
 )
 
-// older is what was prepared before the collector was there.
-const older = "SELECT id FROM books WHERE id = ?"
-
 // A pool is a reader with connections that stay.
 type pool struct {
 	name string
@@ -45,13 +42,6 @@ func (p *pool) visit(db *database, when string, steps []step) visit {
 }
 
 func (p *pool) chat(when string, i int) string { return fmt.Sprintf("%s_%s_%d", when, p.name, i) }
-
-// forget takes the text from commands where it was not seen.
-func forget(c *command) {
-	if c.What == "EXECUTE" && c.Text == withoutLiterals(older) {
-		c.Text = ""
-	}
-}
 
 func TestPoolsThatAreOlderThanTheCollector(t *testing.T) {
 	needCapture(t)

@@ -20,6 +20,10 @@ const (
 	patience = 15 * time.Second     // for anything that has to happen
 	interval = 5 * time.Millisecond // between looks whether it has
 	logShown = 4 << 10              // bytes of a process's output that a failure shows
+
+	// inexact is by how much clocks of two kinds may differ, of which one wakes
+	// sleepers up.
+	inexact = time.Millisecond
 )
 
 // A process is a child of the test, which ends it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -52,6 +53,37 @@ type errand struct {
 func (e errand) order() string {
 	o := order{e.Code, e.Messages, e.Wait}.String()
 	return o + strings.Repeat("x", max(0, e.Size-len(o)))
+}
+
+// errands are calls of all sorts, each in a trace of its own.
+func errands(n int) []errand {
+	sorts := []errand{
+		{Method: "shop.Cart/Add"},
+		{Method: "shop.Cart/Watch", Messages: 5, Wait: 10, Size: 2000},
+		{Method: "shop.Cart/Upload", Messages: 5, Wait: 10, Size: 2000},
+		{Method: "shop.Cart/Talk", Messages: 5, Wait: 10},
+		{Method: "shop.Cart/Add", Size: 9000},
+		{Method: "shop.Till/Add", Wait: 20},
+		{Method: "shop.Cart/Add", Code: 5},
+		{Method: "shop.Cart/Add", Code: 13},
+		{Method: "shop.Cart/Nothing"},
+		{Method: "shop.Nobody/Add"},
+		{Method: "shop.Cart/Watch", Messages: 3, Code: 14},
+		{Method: "shop.Cart/Talk", Messages: 3, Code: 16},
+		{Method: "shop.Cart/Upload", Messages: 2, Code: 8},
+	}
+	for code := range codes {
+		if codes[code] != "UNIMPLEMENTED" { // which the shop itself never says
+			sorts = append(sorts, errand{Method: "shop.Cart/Add", Code: code})
+		}
+	}
+	var es []errand
+	for i := range n {
+		e := sorts[i%len(sorts)]
+		e.Metadata = map[string]string{"traceparent": fmt.Sprintf("00-%032x-%016x-01", i+1, i+1)}
+		es = append(es, e)
+	}
+	return es
 }
 
 // A receipt is how an errand went.
