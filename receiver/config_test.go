@@ -84,9 +84,10 @@ func TestConfigMistakes(t *testing.T) {
 	for name, want := range map[string][]string{
 		"unknown_key":             {"'capture' has invalid keys: ring_size"},
 		"unknown_protocol":        {`'protocols' protocol "smtp" is unknown: use `},
-		"unknown_option":          {"'protocols' http: ", "has invalid keys: headers"},
-		"header_name":             {`protocols::http::options: "X-Request-Id" is not a header name in lower case`},
-		"header_with_credentials": {`protocols::http::options: header "set-cookie" carries credentials and is never recorded`},
+		"unknown_option":          {`'protocols' http: "headers" is unknown: use body_size, client_user_agent, enabled, request_headers, response_headers`},
+		"header_name":             {`protocols::http: request_headers: "X-Request-Id" is no header name: write it in lower case, such as content-type`},
+		"header_with_credentials": {`protocols::http: response_headers: "set-cookie" carries credentials and is never recorded: remove it`},
+		"query_text":              {`protocols::mysql: query_text is "plain": set it to sanitized, raw or off`},
 		"no_protocol_map":         {"'protocols' http: unexpected sub-config value kind"},
 		"error_mode":              {`error_mode: "panic" is unknown: use propagate to stop the collector when capturing cannot start, or ignore to run without`},
 		"ring_not_a_power":        {"capture: ring_buffer_size is 8000000: set it to a power of two from 65536 to 1073741824"},

@@ -31,8 +31,12 @@ type registration struct {
 	open     func(ProtocolConfig) protocol.Protocol
 }
 
+// options are those of one protocol. Check says what is wrong with them. It is
+// not called Validate, or confmap would ask it under a key that nobody wrote.
+type options interface{ Check() error }
+
 // register names a protocol by its constructor. It is enabled by default.
-func register[O any, P protocol.Protocol](open func(O) P, defaults O) registration {
+func register[O options, P protocol.Protocol](open func(O) P, defaults O) registration {
 	return registration{
 		name: open(defaults).Name(),
 		defaults: func() ProtocolConfig {
@@ -52,13 +56,16 @@ type ProtocolsConfig map[string]ProtocolConfig
 // as it is by default, and the options of its own. It is set by unmarshalling.
 type ProtocolConfig interface{ enabled() bool }
 
-type protocolConfig[O any] struct {
+type protocolConfig[O options] struct {
 	// Enabled says whether connections of this protocol are followed.
 	Enabled bool `mapstructure:"enabled"`
 	Options O    `mapstructure:",squash"`
 }
 
 func (c *protocolConfig[O]) enabled() bool { return c.Enabled }
+
+// Validate implements confmap.Validator.
+func (c *protocolConfig[O]) Validate() error { return c.Options.Check() }
 
 func defaultProtocols() ProtocolsConfig {
 	c := make(ProtocolsConfig, len(registry))
@@ -82,13 +89,29 @@ func (c ProtocolsConfig) Unmarshal(conf *confmap.Conf) error {
 		}
 		sub, err := conf.Sub(name)
 		if err == nil {
-			err = sub.Unmarshal(p)
+			err = unmarshal(sub, p)
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", name, err))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// unmarshal sets p. What it does not have it says itself: confmap would name the
+// type of p.
+func unmarshal(conf *confmap.Conf, p ProtocolConfig) error {
+	known := confmap.New()
+	if err := known.Marshal(p); err != nil {
+		return err
+	}
+	settings := slices.Sorted(maps.Keys(known.ToStringMap()))
+	for _, name := range slices.Sorted(maps.Keys(conf.ToStringMap())) {
+		if !slices.Contains(settings, name) {
+			return fmt.Errorf("%q is unknown: use %s", name, strings.Join(settings, ", "))
+		}
+	}
+	return conf.Unmarshal(p)
 }
 
 // Validate implements confmap.Validator.

@@ -119,7 +119,7 @@ func TestTheURLOfAClient(t *testing.T) {
 	}
 }
 
-func TestOptionsAreValidated(t *testing.T) {
+func TestOptionsAreChecked(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		valid bool
@@ -128,7 +128,7 @@ func TestOptionsAreValidated(t *testing.T) {
 		{"authorization", false}, {"cookie", false}, {"set-cookie", false}, {"proxy-authorization", false},
 	} {
 		o := Options{ResponseHeaders: []string{c.name}}
-		if err := o.Validate(); (err == nil) != c.valid {
+		if err := o.Check(); (err == nil) != c.valid {
 			t.Errorf("%q: %v", c.name, err)
 		}
 	}

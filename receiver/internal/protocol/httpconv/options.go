@@ -1,6 +1,7 @@
 package httpconv
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,20 +26,22 @@ var credentials = []string{
 	"x-amz-security-token", "x-api-key", "x-auth-token", "x-csrf-token", "x-vault-token",
 }
 
-// Validate reports the first header that is not a lower-case field name or
-// carries credentials.
-func (o *Options) Validate() error {
-	for _, list := range [][]string{o.RequestHeaders, o.ResponseHeaders} {
-		for _, name := range list {
-			switch {
-			case name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~") != "":
-				return fmt.Errorf("%q is not a header name in lower case", name)
-			case slices.Contains(credentials, name):
-				return fmt.Errorf("header %q carries credentials and is never recorded", name)
-			}
+// Check says which headers are not lower-case field names or carry credentials.
+func (o Options) Check() error {
+	return errors.Join(check("request_headers", o.RequestHeaders), check("response_headers", o.ResponseHeaders))
+}
+
+func check(list string, names []string) error {
+	var errs []error
+	for _, name := range names {
+		switch {
+		case name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~") != "":
+			errs = append(errs, fmt.Errorf("%s: %q is no header name: write it in lower case, such as content-type", list, name))
+		case slices.Contains(credentials, name):
+			errs = append(errs, fmt.Errorf("%s: %q carries credentials and is never recorded: remove it", list, name))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // wanted returns the place of a header in a list that the user gave, or -1.

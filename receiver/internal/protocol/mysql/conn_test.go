@@ -340,7 +340,7 @@ func TestQueryTextIsWhatTheUserChose(t *testing.T) {
 			t.Errorf("%s: %v", text, got)
 		}
 	}
-	if err := (&Options{QueryText: "some"}).Validate(); err == nil {
+	if err := (Options{QueryText: "some"}).Check(); err == nil {
 		t.Error("some is valid")
 	}
 }

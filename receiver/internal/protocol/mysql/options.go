@@ -23,11 +23,11 @@ type Options struct {
 // DefaultOptions are those of who says nothing.
 func DefaultOptions() Options { return Options{QueryText: Sanitized} }
 
-// Validate reports what cannot be chosen.
-func (o *Options) Validate() error {
+// Check says what cannot be chosen.
+func (o Options) Check() error {
 	switch o.QueryText {
 	case Sanitized, Raw, Off:
 		return nil
 	}
-	return fmt.Errorf("query_text %q is none of %q, %q, %q", string(o.QueryText), Sanitized, Raw, Off)
+	return fmt.Errorf("query_text is %q: set it to %s, %s or %s", string(o.QueryText), Sanitized, Raw, Off)
 }
