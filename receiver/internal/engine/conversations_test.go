@@ -93,6 +93,23 @@ func TestConversations(t *testing.T) {
 			want: []string{"client a answered", "client b answered"},
 		},
 		{
+			name: "it does on an older connection, where it tells that more was asked",
+			script: func(s *script) {
+				f := s.flow(1, stream.Client).client("?a\n").server("!0\n").unseen(stream.Client, 3).server("!0\n")
+				f.seq[stream.Client] -= 3
+				f.client("?b\n").close()
+			},
+			want: []string{"client a answered", "client b answered"},
+		},
+		{
+			name: "it does not where it tells nothing",
+			script: func(s *script) {
+				s.flow(1, stream.Client).client("?a\n").server("!0\n").server("!0\n").client("?b\n").close()
+			},
+			want:   []string{"client a answered", "client b closed"},
+			losses: "answer_without_request=1",
+		},
+		{
 			name: "an answer does not wait longer than a flush interval",
 			script: func(s *script) {
 				f := s.flow(1, stream.Client).open().client("?a\n").server("!0\n").server("!0\n")

@@ -88,7 +88,7 @@ func (e *Engine) parse(f *flow, side stream.Side) {
 		b.Reset()
 		e.strike(f, b.Latest())
 	case protocol.ErrEarly:
-		if f.whole && f.endpoint.Side == stream.Client {
+		if f.overtakes(b) {
 			if !f.early {
 				f.early = true
 				e.waiting = append(e.waiting, waiting{f.id, b.Latest()})
@@ -100,6 +100,13 @@ func (e *Engine) parse(f *flow, side stream.Side) {
 		b.Reset()
 		e.lost(f, side, err, b.Latest())
 	}
+}
+
+// overtakes reports whether the request that b answers may yet be told of: threads of
+// a client race each other. What was told of the rest shows it, if all was, or b does,
+// if more was asked before it came.
+func (f *flow) overtakes(b *stream.Buffer) bool {
+	return f.endpoint.Side == stream.Client && (f.whole || b.Ack() > f.halves[stream.Client].buf.End())
 }
 
 // upgrade hands a connection over to the protocol that it turned to.

@@ -29,8 +29,8 @@ var (
 	ErrUnpaired = errors.New("protocol: answers cannot be told apart")
 	// ErrEarly means that an answer begins for which no request is open.
 	// Where the observed process is the client and the connection was seen
-	// whole, its request may be about to be reported: threads of the client
-	// race each other to the ring. The engine then offers the same bytes again
+	// whole, or more was asked by then than was reported, its request may be
+	// about to be: threads of the client race each other to the ring. The engine then offers the same bytes again
 	// after more of the client's, or after a while calls Lost.
 	ErrEarly = errors.New("protocol: answer without a request")
 )
