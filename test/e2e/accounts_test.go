@@ -7,7 +7,12 @@ import (
 
 // cramped is a collector whose ring holds a few writes: at full speed most of
 // what is said is lost.
-var cramped = setup{Options: "{capture: {ring_buffer_size: 65536}}"}
+var cramped = small(64 << 10)
+
+// small is a collector with a small ring.
+func small(ring int) setup {
+	return setup{Options: fmt.Sprintf("{capture: {ring_buffer_size: %d}}", ring)}
+}
 
 // uncaptured is how many requests of HTTP/2 the collector has counted as lost
 // since the test began. It checks that no span was dropped.
@@ -22,7 +27,8 @@ func (c *collector) uncaptured(t testing.TB) (requests int) {
 
 func TestEveryRequestIsToldOrCountedHoweverMuchIsLost(t *testing.T) {
 	const connections, streams, calm, storm = 4, 50, 80, 12000
-	collector, nghttpd := startCollector(t, cramped), startNghttpd(t, 13)
+	nghttpd := startNghttpd(t, 13)
+	collector := startCollector(t, cramped.about(nghttpd))
 	load := startHTTP2Load(t, connections, streams)
 	made := 0
 	ask := func(n int, p plan) {
@@ -58,7 +64,8 @@ func TestEveryRequestIsToldOrCountedHoweverMuchIsLost(t *testing.T) {
 // are a bound, which is not passed however much is lost.
 func TestNoMoreRequestsAreToldOrCountedThanThereWere(t *testing.T) {
 	const connections, streams, n = 8, 100, 8000
-	collector, nghttpd := startCollector(t, cramped), startNghttpd(t, 13)
+	nghttpd := startNghttpd(t, 13)
+	collector := startCollector(t, cramped.about(nghttpd))
 	uris, _ := pagesOf("n", n/connections)
 	pid := h2load(t, nghttpd, connections, streams, uris)
 	collector.settle(t)

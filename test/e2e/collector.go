@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -24,11 +25,19 @@ type setup struct {
 	Export   string // URL of an OTLP/HTTP receiver that gets everything, too
 	Graph    string // file that gets the service graph, too
 	Sending  string // options of the exporter to there, as YAML; empty: none
+	Ports    []int  // of servers: nothing is captured that is not about one of them, but landmarks; empty: all is
 	Discard  bool   // write no files: what comes out is not looked at
 	Limit    int    // MiB that memory_limiter leaves the collector; 0: there is none
 	User     uint32 // who runs it; 0: the user of the test
 	LogLevel string // empty: info
 	Cores    string // that it may run on, as taskset has it; empty: all
+}
+
+// about captures what is about one server only, and landmarks. Losses are counted of
+// whoever has them, and a machine is never quiet.
+func (s setup) about(server *site) setup {
+	s.Ports = []int{server.port}
+	return s
 }
 
 var collectorConfig = template.Must(template.New("").Parse(`
@@ -139,7 +148,13 @@ func launchCollector(t testing.TB, s setup) *collector {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.landmark = httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(c.landmark.Close)
 	cmd := exec.Command(s.Binary, "--config", config.Name())
+	if len(s.Ports) > 0 {
+		ports := append(s.Ports[:len(s.Ports):len(s.Ports)], c.landmark.Listener.Addr().(*net.TCPAddr).Port)
+		cmd.Args = append(cmd.Args, "--set=receivers::perisco::filter::include::ports="+strings.ReplaceAll(fmt.Sprint(ports), " ", ","))
+	}
 	if s.Receiver == "perisco" && !s.Discard {
 		cmd.Args = append(cmd.Args, "--set=receivers::perisco::batch::timeout="+batchTimeout.String())
 	}
@@ -152,8 +167,6 @@ func launchCollector(t testing.TB, s setup) *collector {
 		}
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: s.User, Gid: s.User}}
 	}
-	c.landmark = httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	t.Cleanup(c.landmark.Close)
 	c.process = start(t, cmd)
 	return c
 }

@@ -114,8 +114,8 @@ func TestNginxOverHTTP2(t *testing.T) {
 	for _, sendfile := range []bool{true, false} {
 		t.Run(fmt.Sprint("sendfile ", sendfile), func(t *testing.T) {
 			const clients, streams, n = 4, 4, 2000
-			collector := startCollector(t, roomy)
 			nginx := startNginx(t, nginxSetup{Sendfile: sendfile, HTTP2: true}, n)
+			collector := startCollector(t, roomy.about(nginx.site))
 			load := startHTTP2Load(t, clients, streams)
 			requests := pages(n)
 			for i := range requests {

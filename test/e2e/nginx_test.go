@@ -18,8 +18,8 @@ func TestNginx(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			const clients = 32
-			collector := startCollector(t, roomy)
 			nginx := startNginx(t, nginxSetup{Sendfile: c.sendfile}, c.requests)
+			collector := startCollector(t, roomy.about(nginx.site))
 			load := startLoad(t, clients)
 
 			log := checkNginx(t, collector, nginx, load, "1.1", pages(c.requests))

@@ -72,8 +72,8 @@ func TestEveryRequestOfADialogueIsToldOrCountedHoweverMuchIsLost(t *testing.T) {
 		{"while nobody reads, with a connection for each", 1 << 20, true, 1, 10_000},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			collector := startCollector(t, setup{Options: fmt.Sprintf("{capture: {ring_buffer_size: %d}}", c.ring)})
 			nginx := startNginx(t, nginxSetup{Requests: c.each}, 0)
+			collector := startCollector(t, small(c.ring).about(nginx.site))
 			done, over := make(chan struct{}), make(chan struct{})
 			go func() {
 				defer close(over)
@@ -141,7 +141,7 @@ func TestEveryCommandIsToldOrCountedHoweverMuchIsLost(t *testing.T) {
 		{"while nobody reads, with a connection for a few", 1 << 20, true, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			collector := startCollector(t, setup{Options: fmt.Sprintf("{capture: {ring_buffer_size: %d}}", c.ring)})
+			collector := startCollector(t, small(c.ring).about(&site{port: db.port}))
 			before, leaves := db.answered(t), 0
 			pids := make(map[int]bool)
 			overload := func(load func()) {
