@@ -1,6 +1,7 @@
 package receiver
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -26,9 +27,12 @@ func moduleVersion(program component.BuildInfo) string {
 	return program.Version
 }
 
-// initialUTS is the first UTS namespace of every machine (PROC_UTS_INIT_INO in
-// the kernel's include/linux/proc_ns.h).
-const initialUTS = "uts:[4026531838]"
+// The first namespaces of every machine (PROC_UTS_INIT_INO and PROC_PID_INIT_INO
+// in the kernel's include/linux/proc_ns.h).
+const (
+	initialUTS = "uts:[4026531838]"
+	initialPID = "pid:[4026531836]"
+)
 
 // hostname is the name of the machine whose procfs is at proc. It is empty
 // where the collector may have another, as in a container of its own.
@@ -50,4 +54,22 @@ func hostname(proc string) string {
 		return ""
 	}
 	return strings.TrimSpace(string(name))
+}
+
+// checkProcfs says why the procfs at proc does not tell who processes are. The
+// kernel names them by their numbers in the first pid namespace: where neither
+// this process nor number 1 of the procfs is in that, the numbers mean others.
+func checkProcfs(proc string) error {
+	own, err := os.Readlink(filepath.Join(proc, "self", "ns", "pid"))
+	if err != nil {
+		return fmt.Errorf("proc_path: no procfs that shows the collector: %w: mount that of the host there", err)
+	}
+	if own == initialPID {
+		return nil
+	}
+	first, err := os.Readlink(filepath.Join(proc, "1", "ns", "pid"))
+	if err == nil && first != initialPID {
+		return fmt.Errorf("proc_path: the procfs at %s is not that of the host: share the host's pid namespace (hostPID, docker run --pid host), or mount its procfs", proc)
+	}
+	return nil // or it may not be known
 }

@@ -73,6 +73,9 @@ func (r *instance) Start(_ context.Context, host component.Host) error {
 		return errStopped
 	}
 	r.phase = started
+	if err := checkProcfs(r.cfg.ProcPath); err != nil && r.cfg.Capture.PCAP.File == "" {
+		r.set.Logger.Warn("Processes are told by their short names alone", zap.Error(err))
+	}
 	r.running, r.err = start(r.cfg, r.set, r.next, &r.status, r.home.open)
 	if r.err != nil && r.cfg.ErrorMode == IgnoreError {
 		r.set.Logger.Error("Idle, because capturing cannot start and error_mode is ignore", zap.Error(r.err))
