@@ -27,7 +27,7 @@ type FilterConfig struct {
 	_ struct{}
 }
 
-// FilterLists are what connections and processes are told by.
+// FilterLists are what connections and processes are told apart by.
 type FilterLists struct {
 	// LocalNetworks are those of the observed end of a connection, PeerNetworks
 	// those of the other. Each list has at most 1,024 entries.
@@ -45,8 +45,8 @@ type FilterLists struct {
 	_ struct{}
 }
 
-// Validate implements confmap.Validator. What is wrong with one list that list
-// says itself.
+// Validate implements confmap.Validator. It looks for lists that contradict each
+// other; each validates itself.
 func (c *FilterConfig) Validate() error {
 	var errs []error
 	conflict := func(list, included, excluded string) {
@@ -83,7 +83,7 @@ func overlaps[T any](included, excluded []T, meet func(p, q T) bool, found func(
 	}
 }
 
-// ofProcesses reports whether processes are told apart.
+// ofProcesses reports whether a list is of processes.
 func (c *FilterConfig) ofProcesses() bool {
 	return len(c.Include.Executables)+len(c.Include.Cgroups)+len(c.Exclude.Executables)+len(c.Exclude.Cgroups) > 0
 }

@@ -52,8 +52,8 @@ type Exchange interface {
 	// What is not constant of it is made by s.
 	SpanName(s *Strings) string
 	// Attributes adds what the protocol knows to m, by the semantic conventions.
-	// Text is made by s. There is room for as many as exchanges of its process
-	// and side have.
+	// Text is made by s. m has room for as many attributes as earlier exchanges
+	// of its process and side had.
 	Attributes(m pcommon.Map, s *Strings)
 	// Size is about how many bytes of text Attributes adds.
 	Size() int

@@ -128,8 +128,9 @@ func (in interpreter) option(arg string) (what option, attached string) {
 	return flag, ""
 }
 
-// class returns the simple name of a class: shop for shop.jar, Main for
-// com.example.Main and for module/com.example.Main.
+// class returns the simple name of a program that is a class: Main for
+// com.example.Main and for module/com.example.Main. What opt names otherwise, as
+// the file of -jar, it leaves as it is.
 func (in interpreter) class(opt, program string) string {
 	if !in.classes || opt == "-jar" || strings.HasSuffix(program, ".java") {
 		return program

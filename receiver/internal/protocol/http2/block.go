@@ -277,7 +277,7 @@ func (x *call) missed(status int, interim, ends bool) {
 	}
 	// A gRPC status stands in the last block, alone or not.
 	x.grpc.missed = x.grpc.missed || ends
-	if x.Status == 0 || ends && x.maybe() && !x.grpc.known || status != 0 && x.Lists() {
+	if x.Status == 0 || ends && x.maybe() && !x.grpc.known || status != 0 && x.WantsResponseFields() {
 		x.Truncated = true
 	}
 }

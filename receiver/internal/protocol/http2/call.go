@@ -116,7 +116,7 @@ func (x *call) trailer(name, value []byte) {
 
 // maybe reports whether x is gRPC for all that is known.
 func (x *call) maybe() bool {
-	return x.grpc.spoken || !x.Whole && !x.grpc.typed && x.Posts()
+	return x.grpc.spoken || !x.Whole && !x.grpc.typed && x.MaybePOST()
 }
 
 // told reports whether what the answer says is known: whether it is an error.

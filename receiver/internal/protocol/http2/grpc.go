@@ -78,11 +78,13 @@ func (x *call) judgeStatus() {
 	}
 }
 
-// other stands for a method that is not known to be one of the server's.
+// other stands for what has no name that is known: a method that may not be one
+// of the server's, an error code.
 const other = "_OTHER"
 
-// strange reports whether that is so: without a description of the service, it
-// is whatever the server calls unimplemented, and may be where its answer was lost.
+// strange reports whether the method may not be one of the server's. Without a
+// description of the service only the answer tells: the server called it
+// unimplemented, or the answer was lost.
 func (x *call) strange() bool {
 	if x.grpc.known {
 		return x.grpc.code == statusUnimplemented

@@ -4,9 +4,9 @@
 // Frames are read one by one. DATA is skipped by its length and not looked at,
 // but for the prefixes of gRPC's messages; header blocks are decoded in the
 // order in which they were sent, whether anybody wants them or not, because each
-// may change the table that the next refers to. A stream's id pairs its request with its response, so that a loss
-// costs what was lost and no more: what needs the lost bytes is absent, and its
-// exchange is marked.
+// may change the table that the next refers to. A stream's id pairs its request
+// with its response, so that a loss costs what was lost and no more: what needs
+// the lost bytes is absent, and its exchange is marked.
 //
 // SETTINGS are not followed. An encoder says in its header blocks which table
 // size it took (RFC 7541 6.3), and frames say how long they are.

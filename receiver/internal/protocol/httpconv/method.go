@@ -38,3 +38,8 @@ func known(m []byte) method {
 
 // Known reports whether the conventions know a method by its own name.
 func Known(m []byte) bool { return known(m) != other }
+
+// MaybePOST reports whether the method is POST, for all that is known.
+func (x *Exchange) MaybePOST() bool {
+	return methods[x.method] == "POST" || x.method == other && x.original.empty()
+}

@@ -53,3 +53,8 @@ func wanted(list []string, name []byte) int {
 	}
 	return -1
 }
+
+// WantsResponseFields reports whether the user has asked for any.
+func (x *Exchange) WantsResponseFields() bool {
+	return x.options != nil && len(x.options.ResponseHeaders) > 0
+}

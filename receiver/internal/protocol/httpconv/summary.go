@@ -44,3 +44,11 @@ func (x *Exchange) Summary(dst []byte) []byte {
 	}
 	return append(dst, x.Outcome.String()...)
 }
+
+// Path is that of the target, without the query. Valid until x changes.
+func (x *Exchange) Path() []byte { return x.bytes(x.path) }
+
+// AppendPath appends it as a person may see it.
+func (x *Exchange) AppendPath(dst []byte) []byte {
+	return exchange.AppendVisible(dst, x.Path(), maxShown)
+}

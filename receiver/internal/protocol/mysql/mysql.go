@@ -20,6 +20,12 @@ import (
 	"github.com/perisco-io/perisco/receiver/internal/stream"
 )
 
+// Values of db.system.name.
+const (
+	mysql   = "mysql"
+	mariadb = "mariadb"
+)
+
 // Protocol is MySQL's.
 type Protocol struct {
 	options Options

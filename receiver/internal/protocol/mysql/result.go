@@ -3,7 +3,6 @@ package mysql
 import (
 	"bytes"
 	"encoding/binary"
-	"strconv"
 
 	"github.com/perisco-io/perisco/receiver/internal/sqltext"
 	"github.com/perisco-io/perisco/receiver/internal/stream"
@@ -339,5 +338,3 @@ func (c *conn) done(b *stream.Buffer, x *call, st status) {
 	x.seq++
 	c.stage = atResult
 }
-
-func longNumber(code uint16) string { return strconv.Itoa(int(code)) }

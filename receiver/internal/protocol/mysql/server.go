@@ -2,7 +2,6 @@ package mysql
 
 import (
 	"bytes"
-	"strings"
 
 	"github.com/perisco-io/perisco/receiver/internal/exchange"
 	"github.com/perisco-io/perisco/receiver/internal/protocol"
@@ -164,8 +163,7 @@ func (c *conn) packet(b *stream.Buffer, h header, x *call) error {
 	if len(p) > 0 && p[0] == headERR {
 		return c.fail(b, h, x, p)
 	}
-	switch c.stage {
-	case inFile:
+	if c.stage == inFile {
 		return c.okay(b, h, x, p)
 	}
 	switch x.command.shape().answer {
@@ -261,34 +259,4 @@ func (c *conn) agree() {
 	case no:
 		c.eof = yes
 	}
-}
-
-const (
-	mysql   = "mysql"
-	mariadb = "mariadb"
-)
-
-// number returns the text of an error number.
-func (p *Protocol) number(code uint16) string {
-	if i := int(code) - firstNumber; i >= 0 && i < numbers {
-		return p.numbers[i*numberLen:][:numberLen]
-	}
-	return longNumber(code)
-}
-
-// Error numbers of which the text is kept ready: those of the server, of MySQL
-// and MariaDB (Server Error Message Reference).
-const (
-	firstNumber = 1000
-	numbers     = 9000
-	numberLen   = len("1000")
-)
-
-func readyNumbers() string {
-	var b strings.Builder
-	b.Grow(numbers * numberLen)
-	for n := range numbers {
-		b.WriteString(longNumber(uint16(firstNumber + n)))
-	}
-	return b.String()
 }

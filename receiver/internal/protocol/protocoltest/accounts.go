@@ -13,7 +13,8 @@ import (
 // is missing of the conversations in testdata/name before the last request of
 // each, as many are told or counted as there were, unless so much is missing
 // that nobody could say which protocol was spoken. Where something is missing
-// later, too, there are no more; but for those that may be counted too high.
+// behind the last request, too, no more are told or counted than there were,
+// except in the conversations that high names.
 func Accounts(t *testing.T, p protocol.Protocol, name, reason string, high ...string) {
 	for _, f := range load(t, name) {
 		conversation := f.name()
