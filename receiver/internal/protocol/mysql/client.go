@@ -164,29 +164,11 @@ func (c *conn) request(b *stream.Buffer, h header) error {
 	if cmd == connect {
 		return errCommand
 	}
-	s := cmd.shape()
-	want := 1
-	switch s.argument {
-	case argumentSQL:
-		want = 1 + maxText + maxAttributes
-		if c.attributes == no {
-			want = 1 + maxText
-		}
-	case argumentSchema, argumentTable:
-		want = 1 + maxName
-	case argumentID:
-		want = 5
-		if cmd == comBulkExecute {
-			want = maxBatch
-		}
-	case argumentUser:
-		want = maxHandshake
-	}
-	if p, err = payload(b, h, want); err != nil {
+	if p, err = payload(b, h, c.lookedAt(cmd)); err != nil {
 		return err
 	}
 	cut := len(p) < h.size
-	if s.answer != answerNone {
+	if cmd.shape().answer != answerNone {
 		x, err := c.open(b, cmd)
 		if err != nil {
 			return err
@@ -212,6 +194,27 @@ func (c *conn) request(b *stream.Buffer, h header) error {
 		c.Sending = nil
 	}
 	return nil
+}
+
+// lookedAt is how many bytes of a command's payload are looked at.
+func (c *conn) lookedAt(cmd command) int {
+	switch cmd.shape().argument {
+	case argumentSQL:
+		if c.attributes == no {
+			return 1 + maxText
+		}
+		return 1 + maxText + maxAttributes
+	case argumentSchema, argumentTable:
+		return 1 + maxName
+	case argumentID:
+		if cmd == comBulkExecute {
+			return maxBatch
+		}
+		return 5
+	case argumentUser:
+		return maxHandshake
+	}
+	return 1
 }
 
 // argument reads what the command carries from the front of its payload.

@@ -24,26 +24,9 @@ func startsAnswer(kind answer, p []byte) protocol.Verdict {
 	rest := p[min(len(p), headerLen+h.size):]
 	switch kind {
 	case answerText:
-		const begins = "Uptime: "
-		n := min(len(body), len(begins))
-		switch {
-		case string(body[:n]) != begins[:n]:
-			return protocol.No
-		case n < len(begins):
-			return protocol.Wait
-		}
-		return protocol.Yes
+		return startsWith(body, "Uptime: ")
 	case answerPrepared:
-		if body[0] != headOK || h.size < 12 || h.size > 13 {
-			return protocol.No
-		}
-		if len(body) < 12 {
-			return protocol.Wait
-		}
-		if body[9] != 0 {
-			return protocol.No
-		}
-		return protocol.Yes
+		return startsPrepared(h, body)
 	case answerRows:
 		if body[0] != headOK && body[0] != headEOF {
 			return protocol.No
@@ -65,11 +48,17 @@ func startsAnswer(kind answer, p []byte) protocol.Verdict {
 	case body[0] == headFile:
 		return protocol.No // a file has been sent since: too much to be held
 	}
+	return startsResult(h, body, rest)
+}
+
+// startsResult judges the first packet of a result, a number of columns, and the
+// one behind it, with which rest begins.
+func startsResult(h header, body, rest []byte) protocol.Verdict {
 	n, at := lenenc(body)
 	if at == 0 || n == 0 || n > maxColumns || h.size > at+1 || h.size == at+1 && body[at] > 1 {
 		return protocol.No
 	}
-	h, body, ok = front(rest)
+	h, body, ok := front(rest)
 	switch {
 	case !ok:
 		return protocol.Wait
@@ -77,6 +66,20 @@ func startsAnswer(kind answer, p []byte) protocol.Verdict {
 		return protocol.No
 	}
 	return startsDefinition(body)
+}
+
+// startsPrepared judges the first packet of the answer to COM_STMT_PREPARE.
+func startsPrepared(h header, body []byte) protocol.Verdict {
+	const least, filler = 12, 9
+	switch {
+	case body[0] != headOK || h.size < least || h.size > least+1:
+		return protocol.No
+	case len(body) < least:
+		return protocol.Wait
+	case body[filler] != 0:
+		return protocol.No
+	}
+	return protocol.Yes
 }
 
 // startsNext judges a packet behind the first.
@@ -95,13 +98,15 @@ func startsNext(p []byte) protocol.Verdict {
 
 // startsDefinition judges a column: its catalog is always def.
 // page_protocol_com_query_response_text_resultset_column_definition.
-func startsDefinition(p []byte) protocol.Verdict {
-	const catalog = "\x03def"
-	n := min(len(p), len(catalog))
+func startsDefinition(p []byte) protocol.Verdict { return startsWith(p, "\x03def") }
+
+// startsWith judges whether p begins with text.
+func startsWith(p []byte, text string) protocol.Verdict {
+	n := min(len(p), len(text))
 	switch {
-	case string(p[:n]) != catalog[:n]:
+	case string(p[:n]) != text[:n]:
 		return protocol.No
-	case n < len(catalog):
+	case n < len(text):
 		return protocol.Wait
 	}
 	return protocol.Yes

@@ -60,48 +60,67 @@ func startsCommand(p []byte) protocol.Verdict {
 	if cmd.shape().answer == answerStream || cmd == comRegisterSlave {
 		return protocol.No // too little to know it by, and nothing to follow
 	}
-	args := body[1:]
+	args, size := body[1:], h.size-1
 	switch cmd.shape().argument {
 	case argumentSQL:
-		return startsSQL(args, h.size-1)
+		return startsSQL(args, size)
 	case argumentSchema, argumentTable:
-		for _, v := range args {
-			if v < ' ' && (v != 0 || cmd == comInitDB) || v == 0x7f {
-				return protocol.No
-			}
-		}
-		if len(args) < h.size-1 {
-			return protocol.Wait
-		}
-		if !utf8.Valid(args) {
-			return protocol.No
-		}
+		return startsName(cmd, args, size)
 	case argumentUser:
-		for i, v := range args {
-			if v == 0 && i > 0 && i <= maxName && i+1 < len(args) && int(args[i+1]) < h.size-i {
-				return protocol.Yes
-			}
-			if v < ' ' || v == 0x7f {
-				return protocol.No
-			}
-		}
-		return protocol.No
+		return startsUser(args, size)
 	case argumentID:
-		if len(args) < min(h.size-1, 9) {
-			return protocol.Wait
-		}
-		switch id := binary.LittleEndian.Uint32(args); {
-		case cmd == comExecute:
-			// page_protocol_com_stmt_execute: one iteration, always.
-			if args[4] > 0x0f || binary.LittleEndian.Uint32(args[5:]) != 1 {
-				return protocol.No
-			}
-		case id > plausibleID && id != lastPrepared:
+		return startsID(cmd, args, size)
+	}
+	return protocol.Yes
+}
+
+// startsName judges the name of a schema, or of a table and columns, of size bytes.
+func startsName(cmd command, p []byte, size int) protocol.Verdict {
+	for _, v := range p {
+		if v < ' ' && (v != 0 || cmd == comInitDB) || v == 0x7f {
 			return protocol.No
-		case cmd == comBulkExecute:
-			if binary.LittleEndian.Uint16(args[4:])&^(bulkTypes|bulkResults) != 0 {
-				return protocol.No
-			}
+		}
+	}
+	switch {
+	case len(p) < size:
+		return protocol.Wait
+	case !utf8.Valid(p):
+		return protocol.No
+	}
+	return protocol.Yes
+}
+
+// startsUser judges what COM_CHANGE_USER carries, size bytes: a name, behind
+// which the length of a password stands.
+func startsUser(p []byte, size int) protocol.Verdict {
+	for i, v := range p {
+		if v == 0 && i > 0 && i <= maxName && i+1 < len(p) && int(p[i+1]) <= size-i {
+			return protocol.Yes
+		}
+		if v < ' ' || v == 0x7f {
+			return protocol.No
+		}
+	}
+	return protocol.No
+}
+
+// startsID judges what a command carries, size bytes, that begins with the number
+// of a statement.
+func startsID(cmd command, p []byte, size int) protocol.Verdict {
+	if len(p) < min(size, 9) {
+		return protocol.Wait
+	}
+	switch id := binary.LittleEndian.Uint32(p); {
+	case cmd == comExecute:
+		// page_protocol_com_stmt_execute: one iteration, always.
+		if p[4] > 0x0f || binary.LittleEndian.Uint32(p[5:]) != 1 {
+			return protocol.No
+		}
+	case id > plausibleID && id != lastPrepared:
+		return protocol.No
+	case cmd == comBulkExecute:
+		if binary.LittleEndian.Uint16(p[4:])&^(bulkTypes|bulkResults) != 0 {
+			return protocol.No
 		}
 	}
 	return protocol.Yes
