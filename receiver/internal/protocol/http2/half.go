@@ -14,23 +14,8 @@ const maxSkipped = 4096
 // frames consumes what is there of the frames of one side.
 func (c *conn) frames(h *half, b *stream.Buffer, side stream.Side) error {
 	if h.stage == astray {
-		if len(b.Bytes()) == 0 && !b.Truncated() {
-			return nil
-		}
-		if !c.aligned(b, side) {
-			b.Reset()
-			c.doubt(side)
-			if side == stream.Client {
-				c.ledger.missed(b.Pos())
-			}
-			if h.skipped++; h.skipped > maxSkipped {
-				return errAstray
-			}
-			return nil
-		}
-		h.stage, h.skipped = inFrames, 0
-		if side == stream.Client {
-			c.ledger.missed(b.Pos())
+		if err := c.realign(h, b, side); err != nil {
+			return wait(err)
 		}
 	}
 	for {
@@ -70,6 +55,31 @@ func (c *conn) frames(h *half, b *stream.Buffer, side stream.Side) error {
 			return wait(err)
 		}
 	}
+}
+
+// realign looks whether a frame begins b, which begins a write. If none does b is
+// dropped; the error is stream.ErrShort as long as that may go on.
+func (c *conn) realign(h *half, b *stream.Buffer, side stream.Side) error {
+	if len(b.Bytes()) == 0 && !b.Truncated() {
+		return stream.ErrShort
+	}
+	found := c.aligned(b, side)
+	if !found {
+		b.Reset()
+		c.doubt(side)
+	}
+	if side == stream.Client {
+		c.ledger.missed(b.Pos())
+	}
+	switch {
+	case found:
+		h.stage, h.skipped = inFrames, 0
+		return nil
+	case h.skipped >= maxSkipped:
+		return errAstray
+	}
+	h.skipped++
+	return stream.ErrShort
 }
 
 // wait turns the error of Peek into that of protocol.Conn.
