@@ -30,7 +30,8 @@ func startBookstore(t testing.TB, rounds, rate int) *bookstore {
 	s := &bookstore{port: freePorts(t, ports)}
 	s.database = s.port + ports - 1
 	cmd := exec.Command("../../examples/bookstore/run", "--no-collector", "-rounds", fmt.Sprint(rounds), "-rate", fmt.Sprint(rate))
-	cmd.Env = append(os.Environ(), fmt.Sprint("BOOKSTORE_PORT=", s.port))
+	// In a TMPDIR that root keeps for itself: its database is somebody else.
+	cmd.Env = append(os.Environ(), fmt.Sprint("BOOKSTORE_PORT=", s.port), "TMPDIR="+tempDir(t))
 	s.process = start(t, cmd)
 	return s
 }
