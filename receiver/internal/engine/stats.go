@@ -76,7 +76,7 @@ type stats struct {
 	losses map[string]uint64
 }
 
-// Stats is what an engine has seen and holds, Connections apart as of the last tick.
+// Stats is what an engine has seen and holds: Connections now, the rest as of the last tick.
 type Stats struct {
 	Events        uint64 // events that moved bytes
 	CapturedBytes uint64
