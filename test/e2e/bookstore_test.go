@@ -1,10 +1,35 @@
 package e2e
 
 import (
+	"fmt"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
 )
+
+func TestTheBookstoreRefusesWhatItDoesNotKnowBeforeItStarts(t *testing.T) {
+	for _, test := range []struct {
+		flags, port string
+		want        string
+	}{
+		{"-rats 10", "7070", "no option, or no number behind it: -rats"},
+		{"-rounds 1 -rate=0", "7070", "no option, or no number behind it: -rate=0"},
+		{"-shoppers", "7070", "no option, or no number behind it: -shoppers"},
+		{"-rounds 1", "65530", "BOOKSTORE_PORT=65530: want"},
+		{"-rounds 1", "http", "BOOKSTORE_PORT=http: want"},
+	} {
+		t.Run(fmt.Sprint(test.flags, " at ", test.port), func(t *testing.T) {
+			cmd := exec.Command("../../examples/bookstore/run", append([]string{"--no-collector"}, strings.Fields(test.flags)...)...)
+			cmd.Env = append(os.Environ(), "BOOKSTORE_PORT="+test.port)
+			out, err := cmd.CombinedOutput()
+			if _, exited := err.(*exec.ExitError); !exited || !strings.HasPrefix(string(out), test.want) {
+				t.Errorf("%v: %s", err, out)
+			}
+		})
+	}
+}
 
 func TestTheBookstore(t *testing.T) {
 	const rounds, rate = 3, 30
