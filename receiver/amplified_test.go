@@ -101,8 +101,9 @@ func TestFewBytesThatStandForManyDoNotFillTheMemory(t *testing.T) {
 			report, err := receiverhelper.NewObsReport(receiverhelper.ObsReportSettings{ReceiverID: nop().ID, ReceiverCreateSettings: nop()})
 			require.NoError(t, err)
 			next := &stuck{closed: make(chan struct{})}
-			sink := emit.New(emit.Settings{Traces: next, Logs: next, Report: report, Identify: func(exchange.Process) process.Identity { return process.Identity{} }})
-			sink.Start()
+			sender := emit.New(emit.Settings{Traces: next, Logs: next, Report: report, Identify: func(exchange.Process) process.Identity { return process.Identity{} }})
+			sink := sender.Emitter()
+			sender.Start()
 			s.tap, s.times = newTap(), 20_000
 			e := engine.New(engine.Settings{
 				Source: s, Sink: sink, Protocols: defaultProtocols().open(),
@@ -113,13 +114,13 @@ func TestFewBytesThatStandForManyDoNotFillTheMemory(t *testing.T) {
 			s.look = func() { kept = int(leaktest.Heap().Reachable - before) }
 			require.NoError(t, e.Run())
 			close(next.closed)
-			require.NoError(t, sink.Shutdown(t.Context()))
+			require.NoError(t, sender.Shutdown(t.Context()))
 			var exchanges, dropped uint64
 			e.Exchanges(func(_ string, how exchange.Outcome, n uint64) {
 				require.Equal(t, exchange.Answered, how)
 				exchanges += n
 			})
-			sink.Losses(func(reason string, n uint64) { dropped += n })
+			sender.Losses(func(reason string, n uint64) { dropped += n })
 			require.EqualValues(t, s.times, exchanges)
 			require.NotZero(t, dropped)
 			t.Logf("%d bytes said, %d kept", s.bytes, kept)

@@ -35,6 +35,8 @@ type loop struct {
 	enough int
 }
 
+func (s *loop) Shards() []capture.Shard { return []capture.Shard{s} }
+
 func (s *loop) Next(e *capture.Event) error {
 	if s.played == s.enough {
 		s.end(io.EOF)
@@ -102,7 +104,7 @@ func BenchmarkWhole(b *testing.B) {
 	request, answer := <-recorded.events, <-recorded.events
 	<-recorded.events
 
-	whole := func(sink *emit.Emitter, n int) {
+	whole := func(sink engine.Sink, n int) {
 		source := &loop{tap: newTap(), events: [2]capture.Event{request, answer}, enough: 2 * n}
 		e := engine.New(engine.Settings{
 			Source: source, Sink: sink, Protocols: []protocol.Protocol{http1.New(httpconv.Options{})},
@@ -112,16 +114,18 @@ func BenchmarkWhole(b *testing.B) {
 	}
 	spans, records := new(consumertest.TracesSink), new(consumertest.LogsSink)
 	settings := emit.Settings{Traces: spans, Logs: records, Report: newReport(b), Identify: process.Short, Wait: true}
-	sink := emit.New(settings)
-	sink.Start()
+	sender := emit.New(settings)
+	sink := sender.Emitter()
+	sender.Start()
 	whole(sink, 1)
-	require.NoError(b, sink.Shutdown(b.Context()))
+	require.NoError(b, sender.Shutdown(b.Context()))
 	span := spans.AllTraces()[0].ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0)
 	record := records.AllLogs()[0].ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0)
 
 	settings.Traces, settings.Logs = consumertest.NewNop(), consumertest.NewNop()
-	sink = emit.New(settings)
-	sink.Start()
+	sender = emit.New(settings)
+	sink = sender.Emitter()
+	sender.Start()
 	var alone, all []time.Duration
 	for i := 0; i < b.N; i += block {
 		t0 := time.Now()
@@ -132,8 +136,8 @@ func BenchmarkWhole(b *testing.B) {
 		whole(sink, block)
 		alone, all = append(alone, t1.Sub(t0)), append(all, time.Since(t1))
 	}
-	sink.Release()
-	require.NoError(b, sink.Shutdown(b.Context()))
+	sender.Release()
+	require.NoError(b, sender.Shutdown(b.Context()))
 	slices.Sort(alone)
 	slices.Sort(all)
 	m := len(all) / 2

@@ -93,7 +93,7 @@ func TestAMillionConnectionsOfAHundredThousandProcessesLeaveNothingBehind(t *tes
 		connections, followed = 1_000_000, 4096
 		noise                 = 1 << 20 // bytes by which two looks at the heap differ
 	)
-	sink := emit.New(emit.Settings{
+	sender := emit.New(emit.Settings{
 		Traces: consumertest.NewNop(), Logs: consumertest.NewNop(), Report: newReport(t), Wait: true,
 		Identify: func(p exchange.Process) process.Identity {
 			id := process.Short(p)
@@ -101,7 +101,8 @@ func TestAMillionConnectionsOfAHundredThousandProcessesLeaveNothingBehind(t *tes
 			return id
 		},
 	})
-	sink.Start()
+	sink := sender.Emitter()
+	sender.Start()
 	source := &throng{tap: newTap(), connections: connections}
 	e := engine.New(engine.Settings{
 		Source: source, Sink: sink, Protocols: defaultProtocols().open(),
@@ -118,8 +119,8 @@ func TestAMillionConnectionsOfAHundredThousandProcessesLeaveNothingBehind(t *tes
 		}
 	}
 	require.NoError(t, e.Run())
-	sink.Release()
-	require.NoError(t, sink.Shutdown(t.Context()))
+	sender.Release()
+	require.NoError(t, sender.Shutdown(t.Context()))
 
 	t.Logf("%d bytes after a tenth, %d after all", early, late)
 	require.Less(t, late, early+noise)
@@ -129,6 +130,6 @@ func TestAMillionConnectionsOfAHundredThousandProcessesLeaveNothingBehind(t *tes
 	var exchanges uint64
 	e.Exchanges(func(_ string, _ exchange.Outcome, n uint64) { exchanges += n })
 	require.EqualValues(t, (connections+overlap)*9/10, exchanges)
-	require.Greater(t, sink.Evictions(), uint64(connections/perPerson/2))
-	sink.Losses(func(reason string, n uint64) { require.Zero(t, n, reason) })
+	require.Greater(t, sender.Evictions(), uint64(connections/perPerson/2))
+	sender.Losses(func(reason string, n uint64) { require.Zero(t, n, reason) })
 }

@@ -19,7 +19,7 @@ func (r *running) logProgress(message string) {
 		return
 	}
 	var exchanges uint64
-	r.engine.Exchanges(func(_ string, _ exchange.Outcome, n uint64) { exchanges += n })
+	r.engines.exchanges(func(_ string, _ exchange.Outcome, n uint64) { exchanges += n })
 	p := file.Progress()
 	r.log.Info(message,
 		zap.Int64("bytes_read", p.Read), zap.Int64("bytes", p.Total),

@@ -106,20 +106,21 @@ func (s *replay) Next(e *capture.Event) error {
 
 // discard returns an emitter whose consumers do nothing.
 func discard(t testing.TB) *emit.Emitter {
-	sink := emit.New(emit.Settings{
+	sender := emit.New(emit.Settings{
 		Traces: consumertest.NewNop(), Logs: consumertest.NewNop(), Report: newReport(t), Identify: process.Short, Wait: true,
 	})
-	sink.Start()
+	sink := sender.Emitter()
+	sender.Start()
 	t.Cleanup(func() {
-		sink.Release()
-		require.NoError(t, sink.Shutdown(context.Background()))
+		sender.Release()
+		require.NoError(t, sender.Shutdown(context.Background()))
 	})
 	return sink
 }
 
 // play plays source to its end, with all protocols, and returns how many
 // exchanges that gave. All of them have their answers, and nothing is lost.
-func play(t testing.TB, source capture.Source, sink engine.Sink) int {
+func play(t testing.TB, source capture.Shard, sink engine.Sink) int {
 	e := engine.New(engine.Settings{
 		Source: source, Sink: sink, Protocols: defaultProtocols().open(), RequestTimeout: time.Hour, MaxConnections: 1 << 20, MaxState: 64 << 20,
 	})

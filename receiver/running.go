@@ -28,14 +28,14 @@ type running struct {
 	log       *zap.Logger
 	status    *status
 	source    capture.Source
-	engine    *engine.Engine
-	emitter   *emit.Emitter
+	engines   engines
+	sender    *emit.Sender
 	telemetry *metadata.TelemetryBuilder
 
 	stopAtEnd bool
 	lost      map[string]uint64 // losses that were logged, by reason
 	quit      chan struct{}     // closed by stop
-	ended     chan struct{}     // closed when the engine has ended
+	ended     chan struct{}     // closed when the engines have ended
 	wg        sync.WaitGroup
 }
 
@@ -73,7 +73,7 @@ func start(cfg *Config, set receiver.Settings, next consumers, status *status, o
 			return nil, fmt.Errorf("link::clients: %w", err)
 		}
 	}
-	r.emitter = emit.New(emit.Settings{
+	r.sender = emit.New(emit.Settings{
 		Traces:       next.traces,
 		Logs:         next.logs,
 		Report:       report,
@@ -87,20 +87,23 @@ func start(cfg *Config, set receiver.Settings, next consumers, status *status, o
 		Status:       status.set,
 		Wait:         file.File != "",
 	})
-	r.engine = engine.New(engine.Settings{
-		Source:         source,
-		Protocols:      cfg.Protocols.open(),
-		Sink:           r.emitter,
-		RequestTimeout: cfg.RequestTimeout,
-		MaxConnections: cfg.MaxConnections,
-		MaxState:       cfg.MaxStateSize,
-	})
+	shards := source.Shards()
+	for i, shard := range shards {
+		r.engines = append(r.engines, engine.New(engine.Settings{
+			Source:         shard,
+			Protocols:      cfg.Protocols.open(),
+			Sink:           r.sender.Emitter(),
+			RequestTimeout: cfg.RequestTimeout,
+			MaxConnections: part(cfg.MaxConnections, i, len(shards)),
+			MaxState:       part(cfg.MaxStateSize, i, len(shards)),
+		}))
+	}
 	if r.telemetry, err = r.observe(set); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	r.announce(cfg, next, version)
 	r.stopAtEnd = file.StopAtEnd
-	r.emitter.Start()
+	r.sender.Start()
 	r.wg.Go(r.capture)
 	r.wg.Go(r.watch)
 	return r, nil
@@ -135,12 +138,13 @@ func (r *running) announce(cfg *Config, next consumers, version string) {
 	)
 }
 
-// capture runs the engine until stop is called, or the source ends or fails.
+// capture runs the engines until stop is called, or the source ends or fails.
 func (r *running) capture() {
 	defer close(r.ended)
-	if err := r.engine.Run(); err != nil {
-		// Nobody reads any more, so the kernel need not write.
-		err = errors.Join(fmt.Errorf("capture: %w", err), r.source.Close())
+	// What one cannot read would be missing in silence, so it ends all; and where
+	// nobody reads the kernel need not write.
+	if err := r.engines.run(r.source.Close); err != nil {
+		err = fmt.Errorf("capture: %w", err)
 		r.log.Error("Idle, because capturing has failed", zap.Error(err))
 		r.status.fail(err)
 		return
@@ -182,11 +186,11 @@ func (r *running) watch() {
 
 func (r *running) stop(ctx context.Context) error {
 	close(r.quit)
-	r.emitter.Release()
+	r.sender.Release()
 	lost := r.count() // a source that is closed tells no more
 	err := r.source.Close()
-	r.wg.Wait() // for the exchanges that are still open to reach the emitter
-	err = errors.Join(err, r.emitter.Shutdown(ctx))
+	r.wg.Wait() // for the exchanges that are still open to reach the sender
+	err = errors.Join(err, r.sender.Shutdown(ctx))
 	maps.Copy(lost, r.count())
 	r.logLosses(lost)
 	r.telemetry.Shutdown()

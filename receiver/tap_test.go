@@ -65,6 +65,7 @@ func (s *tap) closed() bool {
 	}
 }
 
+func (s *tap) Shards() []capture.Shard              { return []capture.Shard{s} }
 func (s *tap) Close() error                         { s.end(os.ErrClosed); return nil }
 func (s *tap) SetDeadline(t time.Time)              { s.deadline = t }
 func (s *tap) Skip(capture.FlowID, bool, uint32)    {}

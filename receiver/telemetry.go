@@ -40,29 +40,29 @@ func (r *running) observe(set receiver.Settings) (*metadata.TelemetryBuilder, er
 		}
 	}
 	err = errors.Join(
-		tb.RegisterReceiverPeriscoCapturedBytesCallback(single(func() int64 { return int64(r.engine.Stats().CapturedBytes) })),
-		tb.RegisterReceiverPeriscoConnectionsCallback(single(func() int64 { return r.engine.Stats().Connections })),
-		tb.RegisterReceiverPeriscoEventsCallback(single(func() int64 { return int64(r.engine.Stats().Events) })),
-		tb.RegisterReceiverPeriscoOpenExchangesCallback(single(func() int64 { return r.engine.Stats().OpenExchanges })),
-		tb.RegisterReceiverPeriscoStateSizeCallback(single(func() int64 { return r.engine.Stats().State })),
+		tb.RegisterReceiverPeriscoCapturedBytesCallback(single(func() int64 { return int64(r.engines.stats().CapturedBytes) })),
+		tb.RegisterReceiverPeriscoConnectionsCallback(single(func() int64 { return r.engines.stats().Connections })),
+		tb.RegisterReceiverPeriscoEventsCallback(single(func() int64 { return int64(r.engines.stats().Events) })),
+		tb.RegisterReceiverPeriscoOpenExchangesCallback(single(func() int64 { return r.engines.stats().OpenExchanges })),
+		tb.RegisterReceiverPeriscoStateSizeCallback(single(func() int64 { return r.engines.stats().State })),
 		tb.RegisterReceiverPeriscoExchangesCallback(func(_ context.Context, o metric.Int64Observer) error {
-			r.engine.Exchanges(func(protocol string, how exchange.Outcome, n uint64) {
+			r.engines.exchanges(func(protocol string, how exchange.Outcome, n uint64) {
 				o.Observe(int64(n), metric.WithAttributes(id, attribute.String("protocol", protocol), attribute.Stringer("outcome", how)))
 			})
 			return nil
 		}),
 		tb.RegisterReceiverPeriscoTruncatedExchangesCallback(func(_ context.Context, o metric.Int64Observer) error {
-			r.engine.Truncated(func(protocol string, n uint64) {
+			r.engines.truncated(func(protocol string, n uint64) {
 				o.Observe(int64(n), metric.WithAttributes(id, attribute.String("protocol", protocol)))
 			})
 			return nil
 		}),
 		tb.RegisterReceiverPeriscoLossesCallback(byReason(r.losses)),
-		tb.RegisterReceiverPeriscoIgnoredConnectionsCallback(byReason(r.engine.Ignored)),
+		tb.RegisterReceiverPeriscoIgnoredConnectionsCallback(byReason(r.engines.ignored)),
 		tb.RegisterReceiverPeriscoIgnoredEventsCallback(single(func() int64 { return int64(r.source.Ignored()) })),
-		tb.RegisterReceiverPeriscoEvictedProcessesCallback(single(func() int64 { return int64(r.emitter.Evictions()) })),
-		tb.RegisterReceiverPeriscoUnidentifiedProcessesCallback(single(func() int64 { return int64(r.emitter.Unidentified()) })),
-		tb.RegisterReceiverPeriscoDroppedItemsCallback(byReason(r.emitter.Losses)),
+		tb.RegisterReceiverPeriscoEvictedProcessesCallback(single(func() int64 { return int64(r.sender.Evictions()) })),
+		tb.RegisterReceiverPeriscoUnidentifiedProcessesCallback(single(func() int64 { return int64(r.sender.Unidentified()) })),
+		tb.RegisterReceiverPeriscoDroppedItemsCallback(byReason(r.sender.Losses)),
 	)
 	if err != nil {
 		tb.Shutdown()
@@ -74,7 +74,7 @@ func (r *running) observe(set receiver.Settings) (*metadata.TelemetryBuilder, er
 // losses reports what was lost before it became an exchange.
 func (r *running) losses(yield func(reason string, n uint64)) {
 	r.source.Losses(yield)
-	r.engine.Losses(yield)
+	r.engines.losses(yield)
 }
 
 // count returns everything that was lost so far, by reason.
@@ -82,7 +82,7 @@ func (r *running) count() map[string]uint64 {
 	lost := make(map[string]uint64)
 	add := func(reason string, n uint64) { lost[reason] += n }
 	r.losses(add)
-	r.emitter.Losses(add)
+	r.sender.Losses(add)
 	return lost
 }
 

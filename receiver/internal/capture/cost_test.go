@@ -52,7 +52,7 @@ func benchmarkPrograms(b *testing.B, f Filter) {
 	hooks := best().hooks
 	before := map[string]*ebpf.ProgramStats{}
 	for _, hook := range hooks {
-		before[hook], _ = src.(*kernel).programs.Programs[hook].Stats()
+		before[hook], _ = src.programs.Programs[hook].Stats()
 	}
 	events := 0
 	for b.Loop() {
@@ -73,7 +73,7 @@ func benchmarkPrograms(b *testing.B, f Filter) {
 		}
 	}
 	for _, hook := range hooks {
-		after, err := src.(*kernel).programs.Programs[hook].Stats()
+		after, err := src.programs.Programs[hook].Stats()
 		if err != nil {
 			b.Fatal(err)
 		}

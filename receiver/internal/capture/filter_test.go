@@ -155,7 +155,7 @@ func TestProcessesAreFiltered(t *testing.T) {
 			t.Errorf("asked %d times about one process", asked[p.pid])
 		}
 		var refusal bpf.CaptureRefusal
-		if err := src.(*kernel).refusals.kernel.Lookup(p.pid, &refusal); err != nil {
+		if err := src.refusals.kernel.Lookup(p.pid, &refusal); err != nil {
 			t.Errorf("the kernel does not refuse the process: %v", err)
 		}
 

@@ -364,7 +364,7 @@ var (
 	}})
 )
 
-func openFramed(t *testing.T, o Options, b backend) Source {
+func openFramed(t *testing.T, o Options, b backend) *shard {
 	t.Helper()
 	o.Openings = []stream.Opening{framedOpening}
 	return openKernel(t, o, b)
@@ -441,7 +441,7 @@ func TestFramesThatAreNotKnownAreCopiedWhole(t *testing.T) {
 
 // guide tells the source of both ends where, so many bytes ahead, the server's next
 // frame begins.
-func (w *watch) guide(src Source, ahead int) {
+func (w *watch) guide(src *shard, ahead int) {
 	ends := map[FlowID]Event{}
 	for _, e := range w.events {
 		if e.Kind == Data && e.Out == (e.Side == stream.Server) {

@@ -6,10 +6,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 	"runtime/debug"
 	"sync"
-	"time"
 
 	"github.com/cilium/ebpf"
 
@@ -21,17 +19,13 @@ import (
 // receive over TCP.
 type kernel struct {
 	programs *programs
-	ring     *ring
+	shards   []*shard
 	openings []stream.Opening
 	self     uint32 // own process, by its number in the first pid namespace
-	refusals refusals
-	early    backlog // came during the self-test
-	lost     uint64  // events, as of the last call of LostAt
-	lostAt   stream.Time
 	backend  string
 	refused  Refusals // backends tried before
 
-	mu       sync.Mutex // guards what Close takes away under Skip, Frames, Whole, Ignore, Losses and Ignored
+	mu       sync.RWMutex // held to write while Close takes away what is used under it
 	policies *policies
 	closed   bool
 }
@@ -105,13 +99,18 @@ func open(o Options, b backend, types types) (_ *kernel, err error) {
 	if err := o.Filter.fill(k.programs.Maps); err != nil {
 		return nil, err
 	}
-	k.refusals = refusals{wanted: o.Filter.Process, kernel: k.programs.Maps[bpf.CaptureMapRefusals]}
 	if k.policies, err = mapPolicies(k.programs.Maps[bpf.CaptureMapPolicies]); err != nil {
 		return nil, err
 	}
-	if k.ring, err = openRing(k.programs.Maps[bpf.CaptureMapEvents], k.programs.Maps[bpf.CaptureMapAlarms]); err != nil {
+	ring, err := openRing(k.programs.Maps[bpf.CaptureMapEvents], k.programs.Maps[bpf.CaptureMapAlarms])
+	if err != nil {
 		return nil, fmt.Errorf("open ring: %w", err)
 	}
+	k.shards = append(k.shards, &shard{
+		kernel:   k,
+		ring:     ring,
+		refusals: refusals{wanted: o.Filter.Process, kernel: k.programs.Maps[bpf.CaptureMapRefusals]},
+	})
 	// A connection opened before the first of these is old, and its listener
 	// found by the second; any other is seen opening.
 	if err := k.programs.attach(bpf.CaptureProgState, bpf.CaptureProgDestroy); err != nil {
@@ -166,89 +165,31 @@ func openings(from []stream.Opening) (to [maxOpenings]bpf.CaptureOpening) {
 	return to
 }
 
-func (k *kernel) Next(e *Event) error {
-	for {
-		raw := k.early.next()
-		if raw == nil {
-			var err error
-			if raw, err = k.ring.next(); err != nil {
-				return err
-			}
-		}
-		if err := decode(e, raw, k.programs.missing); err != nil {
-			return err
-		}
-		// Own data from before the kernel was told to leave it out.
-		if e.PID == k.self && e.Kind == Data {
-			continue
-		}
-		return k.refusals.judge(e)
+func (k *kernel) Shards() []Shard {
+	shards := make([]Shard, len(k.shards))
+	for i, s := range k.shards {
+		shards[i] = s
 	}
-}
-
-func (k *kernel) Ahead(ids []FlowID) int { return k.ring.ahead(ids) }
-
-func (k *kernel) SetDeadline(t time.Time) { k.ring.deadline = t }
-
-func (k *kernel) Skip(id FlowID, out bool, until uint32) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if !k.closed {
-		k.policies.skip(id, out, until, 0)
-	}
-}
-
-func (k *kernel) Frames(id FlowID, out bool, at uint32) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if !k.closed {
-		k.policies.skip(id, out, at, frameBegins)
-	}
-}
-
-func (k *kernel) Ignore(id FlowID) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if !k.closed {
-		k.policies.records(id, 0, 0)
-	}
-}
-
-func (k *kernel) Whole(id FlowID, skim stream.Framing) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	opening := 0
-	for i := range k.openings {
-		if skim.SkimFrom > 0 && k.openings[i].Frames == skim {
-			opening = i + 1
-		}
-	}
-	if !k.closed {
-		k.policies.records(id, math.MaxUint8, uint8(opening)) // the kernel knows how many it can make
-	}
+	return shards
 }
 
 func (k *kernel) Losses(yield func(reason string, events uint64)) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if !k.closed {
-		k.programs.lost(yield)
-		yield("self_test", k.early.lost)
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	if k.closed {
+		return
 	}
-}
-
-func (k *kernel) LostAt() stream.Time {
+	k.programs.lost(yield)
 	var lost uint64
-	k.Losses(func(_ string, events uint64) { lost += events })
-	if lost > k.lost {
-		k.lost, k.lostAt = lost, k.Now()
+	for _, s := range k.shards {
+		lost += s.early.lost
 	}
-	return k.lostAt
+	yield("self_test", lost)
 }
 
 func (k *kernel) Ignored() (events uint64) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	k.mu.RLock()
+	defer k.mu.RUnlock()
 	if k.closed {
 		return 0
 	}
@@ -256,10 +197,6 @@ func (k *kernel) Ignored() (events uint64) {
 }
 
 func (k *kernel) Backend() (name string, refused Refusals) { return k.backend, k.refused }
-
-func (k *kernel) Now() stream.Time { return stream.Time(boottime()) }
-
-func (k *kernel) Epoch() int64 { return offset(realtime, boottime) }
 
 func (k *kernel) Close() error {
 	k.mu.Lock()
@@ -269,8 +206,8 @@ func (k *kernel) Close() error {
 	}
 	k.closed = true
 	var errs []error
-	if k.ring != nil {
-		errs = append(errs, k.ring.close())
+	for _, s := range k.shards {
+		errs = append(errs, s.ring.close())
 	}
 	if k.policies != nil {
 		errs = append(errs, k.policies.Close())

@@ -262,14 +262,13 @@ func TestWhatComesDuringTheSelfTestIsKept(t *testing.T) {
 	src := openKernel(t, Options{}, best())
 	p := cast(t, newHere)
 	p.play()
-	k := src.(*kernel)
-	if err := k.programs.Variables[bpf.CaptureVarExcludeTgid].Set(uint32(0)); err != nil {
+	if err := src.programs.Variables[bpf.CaptureVarExcludeTgid].Set(uint32(0)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := k.selfTest(); err != nil { // reads the player's events before its own
+	if _, err := src.selfTest(); err != nil { // reads the player's events before its own
 		t.Fatal(err)
 	}
-	if len(k.early.buf) == 0 {
+	if len(src.early.buf) == 0 {
 		t.Error("nothing was kept")
 	}
 	w := p.see(src, (*watch).over)

@@ -39,30 +39,36 @@ func TestCloseInterruptsNextAndReleasesAll(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		done := make(chan error)
-		go func() {
-			for {
-				var e Event
-				if err := src.Next(&e); err != nil {
-					done <- err
-					return
+		shards, done := src.Shards(), make(chan error)
+		for _, s := range shards {
+			go func() {
+				for {
+					var e Event
+					if err := s.Next(&e); err != nil {
+						done <- err
+						return
+					}
 				}
-			}
-		}()
+			}()
+		}
 		for range 2 {
 			if err := src.Close(); err != nil {
 				t.Error(err)
 			}
 		}
-		if err := <-done; err != os.ErrClosed {
-			t.Errorf("Next returned %v, want %v", err, os.ErrClosed)
+		for _, s := range shards {
+			if err := <-done; err != os.ErrClosed {
+				t.Errorf("Next returned %v, want %v", err, os.ErrClosed)
+			}
+			s.SetDeadline(time.Now())
+			s.Skip(1, true, 1)
+			s.Ignore(1)
 		}
-		if err := src.Next(&Event{}); err != os.ErrClosed {
-			t.Errorf("Next returned %v, want %v", err, os.ErrClosed)
+		for _, s := range shards {
+			if err := s.Next(&Event{}); err != os.ErrClosed {
+				t.Errorf("Next returned %v, want %v", err, os.ErrClosed)
+			}
 		}
-		src.SetDeadline(time.Now())
-		src.Skip(1, true, 1)
-		src.Ignore(1)
 		src.Losses(func(string, uint64) { t.Error("losses of a source that is closed") })
 		if n := src.Ignored(); n != 0 {
 			t.Errorf("%d events ignored of a source that is closed", n)

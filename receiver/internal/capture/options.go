@@ -19,7 +19,7 @@ type Options struct {
 	// MaxPayloadBytes, by default the latter. Less costs less, and sees less.
 	MaxPayloadBytes int
 	// Openings are how connections begin whose reads and writes are wanted whole
-	// from the start, as if Source.Whole had been called before. 4 at the most;
+	// from the start, as if Shard.Whole had been called before. 4 at the most;
 	// the first 8 bytes of each are compared.
 	Openings []stream.Opening
 	// Backend names the way to see reads and writes, one of Backends. Auto, the

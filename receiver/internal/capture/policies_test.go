@@ -78,7 +78,7 @@ func TestSkippedBytesAreCountedAndNotCopied(t *testing.T) {
 			"got 2000 captured 0 skipped", "got 3400 captured 0 skipped", "ended", "closed"); got != want {
 			t.Errorf("server:\n%s\nwant:\n%s", got, want)
 		}
-		policies := src.(*kernel).policies
+		policies := src.policies
 		if word := policies.slots[uint64(p.client)%uint64(len(policies.slots))].SkipOut; word != 0 {
 			t.Errorf("a skip that is over still stands: %#x", word)
 		}

@@ -15,7 +15,7 @@ const attempts = 20
 // counted: where the kernel can preempt programs it does not run one that another
 // task is in on the same CPU; and others may fill the ring while the script plays
 // and nobody reads.
-func playWhole(t *testing.T, src Source, name string) (*player, *watch) {
+func playWhole(t *testing.T, src *shard, name string) (*player, *watch) {
 	t.Helper()
 	for range attempts {
 		before := losses(src)
@@ -33,7 +33,7 @@ func playWhole(t *testing.T, src Source, name string) (*player, *watch) {
 }
 
 // needWhole is for what cannot be played again.
-func needWhole(t *testing.T, src Source) {
+func needWhole(t *testing.T, src *shard) {
 	t.Helper()
 	if n := losses(src)["recursion"]; n > 0 {
 		t.Skip("runs of programs were left out, and counted:", n)

@@ -82,7 +82,7 @@ var late = register("a byte, another, and later many", script{do: func(c, s *end
 // Nothing but the alarm ends its waits.
 func TestAReaderThatSleepsIsWoken(t *testing.T) {
 	src := openKernel(t, Options{RingBytes: MinRingBytes}, best())
-	alarm := src.(*kernel).ring.alarm
+	alarm := src.ring.alarm
 	p := cast(t, late)
 	p.play()
 	p.see(src, func(w *watch) bool { return strings.Contains(w.of(stream.Server), "got 1") }) // the process is new no more
@@ -190,7 +190,7 @@ func TestLossesHaveTheNamesOfTheCSide(t *testing.T) {
 	}
 }
 
-func losses(src Source) map[string]uint64 {
+func losses(src *shard) map[string]uint64 {
 	m := map[string]uint64{}
 	src.Losses(func(reason string, events uint64) { m[reason] = events })
 	return m
@@ -305,7 +305,7 @@ func TestWhatComesNextIsForeseen(t *testing.T) {
 	foreseen, missed := 0, 0
 	read(func() {
 		if len(coming) == 0 {
-			coming = ids[:src.(Foreseer).Ahead(ids[:])]
+			coming = ids[:src.Ahead(ids[:])]
 			return
 		}
 		for len(coming) > 0 && coming[0] != e.Flow { // this process's own are not told
@@ -324,7 +324,7 @@ func TestWhatComesNextIsForeseen(t *testing.T) {
 	if err := src.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if n := src.(Foreseer).Ahead(ids[:]); n > 0 {
+	if n := src.Ahead(ids[:]); n > 0 {
 		t.Errorf("%d events come when it is closed", n)
 	}
 }

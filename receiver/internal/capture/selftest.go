@@ -42,60 +42,92 @@ type sighting struct {
 // process in the first pid namespace, which nothing else tells a process that
 // runs in another. What it reads of others is kept for Next.
 func (k *kernel) selfTest() (self uint32, err error) {
-	from := k.Now()
-	want, err := talk(k.exempt)
-	if err != nil {
+	t := trial{from: stream.Time(boottime())}
+	if t.want, err = talk(k.exempt); err != nil {
 		return 0, fmt.Errorf("talk over loopback: %w", err)
 	}
-	defer func() {
-		k.SetDeadline(time.Time{})
-		err = errors.Join(err, k.exempt(0))
-	}()
-	ends := [2]sighting{want[0], want[1]}
-	for end := time.Now().Add(selfTestTimeout); len(want) > 0; {
-		k.SetDeadline(time.Now().Add(selfTestPause))
-		raw, err := k.ring.next()
-		if errors.Is(err, os.ErrDeadlineExceeded) && time.Now().Before(end) {
-			continue
+	defer func() { err = errors.Join(err, k.exempt(0)) }()
+	t.ends = [2]sighting{t.want[0], t.want[1]}
+	for t.end = time.Now().Add(selfTestTimeout); ; time.Sleep(selfTestPause) {
+		for _, s := range k.shards {
+			if err := s.try(&t); err != nil {
+				return 0, err
+			}
 		}
+		if len(t.want) == 0 {
+			return t.self, nil
+		}
+		if time.Now().After(t.end) {
+			return 0, errors.New("not seen: " + strings.Join(names(t.want), ", "))
+		}
+	}
+}
+
+// try reads what waits in the shard, until all of the trial was seen.
+func (s *shard) try(t *trial) error {
+	s.SetDeadline(time.Now())
+	defer s.SetDeadline(time.Time{})
+	for len(t.want) > 0 && time.Now().Before(t.end) {
+		raw, err := s.ring.next()
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return 0, errors.New("not seen: " + strings.Join(names(want), ", "))
+			return nil
 		}
 		if err != nil {
-			return 0, err
+			return err
 		}
 		var e Event
-		if err := decode(&e, raw, k.programs.missing); err != nil {
-			return 0, err
+		if err := decode(&e, raw, s.programs.missing); err != nil {
+			return err
 		}
-		end := slices.IndexFunc(ends[:], func(s sighting) bool { return s.at(&e) })
-		if end < 0 {
-			k.early.add(raw)
-			continue
+		own, err := t.see(&e)
+		if err != nil {
+			return err
 		}
-		i := find(want, &e)
-		if i < 0 {
-			continue
+		if !own {
+			s.early.add(raw)
 		}
-		if flow := ends[end].flow; e.Flow == 0 || flow != 0 && e.Flow != flow {
-			return 0, fmt.Errorf("%s: of flow %d, others at this end of %d", want[i].of, e.Flow, flow)
-		}
-		ends[end].flow = e.Flow
-		if err := want[i].compare(&e); err != nil {
-			return 0, fmt.Errorf("%s: %w", want[i].of, err)
-		}
-		if e.Time < from || e.Time > k.Now() {
-			return 0, fmt.Errorf("%s: at %d ns since boot, not after %d", want[i].of, e.Time, from)
-		}
-		if e.Kind == Data {
-			if e.PID == 0 || self != 0 && e.PID != self {
-				return 0, fmt.Errorf("%s: by process %d, the one before by %d", want[i].of, e.PID, self)
-			}
-			self = e.PID
-		}
-		want = append(want[:i], want[i+1:]...)
 	}
-	return self, nil
+	return nil
+}
+
+// A trial is how far the self-test has come.
+type trial struct {
+	want []sighting  // not seen yet
+	ends [2]sighting // one of each end, and its flow once that is known
+	self uint32      // as selfTest returns it; 0: not known yet
+	from stream.Time // when it began
+	end  time.Time   // when it has taken too long
+}
+
+// see compares an event with what must be seen, and reports whether it is of the trial.
+func (t *trial) see(e *Event) (own bool, err error) {
+	end := slices.IndexFunc(t.ends[:], func(s sighting) bool { return s.at(e) })
+	if end < 0 {
+		return false, nil
+	}
+	i := find(t.want, e)
+	if i < 0 {
+		return true, nil
+	}
+	of := t.want[i].of
+	if flow := t.ends[end].flow; e.Flow == 0 || flow != 0 && e.Flow != flow {
+		return true, fmt.Errorf("%s: of flow %d, others at this end of %d", of, e.Flow, flow)
+	}
+	t.ends[end].flow = e.Flow
+	if err := t.want[i].compare(e); err != nil {
+		return true, fmt.Errorf("%s: %w", of, err)
+	}
+	if now := stream.Time(boottime()); e.Time < t.from || e.Time > now {
+		return true, fmt.Errorf("%s: at %d ns since boot, not %d to %d", of, e.Time, t.from, now)
+	}
+	if e.Kind == Data {
+		if e.PID == 0 || t.self != 0 && e.PID != t.self {
+			return true, fmt.Errorf("%s: by process %d, the one before by %d", of, e.PID, t.self)
+		}
+		t.self = e.PID
+	}
+	t.want = slices.Delete(t.want, i, i+1)
+	return true, nil
 }
 
 // exempt takes the connections of a port from the filters. 0: of none.

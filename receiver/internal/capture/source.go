@@ -57,7 +57,7 @@ type Event struct {
 	// Continued says of Data that it goes on where the event before in this
 	// direction ended, within the same read or write.
 	Continued bool
-	Framed    bool   // says of Data that it is known where frames begin in it; see Source.Frames
+	Framed    bool   // says of Data that it is known where frames begin in it; see Shard.Frames
 	Len       uint32 // bytes moved
 	Data      []byte // the first of them that were captured; valid until the next call of Next
 	// Missing says why len(Data) < Len. Empty otherwise. One of a few tokens;
@@ -77,13 +77,32 @@ type Event struct {
 // Skipped is the Event.Missing of what Skip or Whole allowed to leave out.
 const Skipped = "skipped"
 
-// A Source yields what was seen of some connections, in the order in which it
-// was seen. Next, SetDeadline, Skip, Frames, Whole, Ignore and LostAt are for one
-// goroutine; Close, Losses, Ignored, Now and Epoch may be called from any.
+// A Source is what was seen of connections: in one order for each of its shards, and
+// each connection in one of them. Its methods may be called from any goroutine.
 type Source interface {
+	// Shards are the parts of the source, each for a reader of its own; always the
+	// same, and at least one.
+	Shards() []Shard
+	// Losses reports, for each reason, how many events were lost before they
+	// reached Next, since the source was opened. Nothing once closed.
+	Losses(yield func(reason string, events uint64))
+	// Ignored is how many Data events Ignore has spared since the source was
+	// opened; 0 where they are not counted, and once closed.
+	Ignored() (events uint64)
+	// Close interrupts Next of all shards and releases everything, but for the Data
+	// of events that are in use: the next call of Next, which returns os.ErrClosed,
+	// does that.
+	Close() error
+}
+
+// A Shard yields what was seen of some connections, in the order in which it was
+// seen; both ends of one are in the same shard, where the source sees both and can
+// tell. Its methods are for one goroutine, but for Now and Epoch, which may be called
+// from any.
+type Shard interface {
 	// Next waits for an event. It returns os.ErrDeadlineExceeded when the
 	// deadline has passed and nothing is left to read, io.EOF at the end of a
-	// source that has one, and os.ErrClosed once closed.
+	// source that has one, and os.ErrClosed once that is closed.
 	Next(e *Event) error
 	// SetDeadline bounds the waiting of Next. The zero time lifts it. Until then
 	// events may be kept back, to be handed out many at once; but if it is more
@@ -110,28 +129,18 @@ type Source interface {
 	// Ignore asks for no more Data events of a flow; others still come. Best
 	// effort as Skip is: ask again when some come nevertheless.
 	Ignore(id FlowID)
-	// Losses reports, for each reason, how many events were lost before they
-	// reached Next, since the source was opened. Nothing once closed.
-	Losses(yield func(reason string, events uint64))
 	// LostAt is when, at the latest, an event was lost that no other event need tell of:
 	// what any flow did before may have been missed, unless it was heard of since. 0
 	// if none was.
 	LostAt() stream.Time
-	// Ignored is how many Data events Ignore has spared since the source was
-	// opened; 0 where they are not counted, and once closed.
-	Ignored() (events uint64)
 	// Now is the time on the clock of events, which nobody sets.
 	Now() stream.Time
 	// Epoch is what to add to a stream.Time to get nanoseconds since 1970 UTC.
 	// It changes as clocks are set; ask again now and then.
 	Epoch() int64
-	// Close interrupts Next and releases everything, but for the Data of an
-	// event that is in use: the next call of Next, which returns os.ErrClosed,
-	// does that.
-	Close() error
 }
 
-// A Foreseer is a Source that may know what comes next.
+// A Foreseer is a Shard that may know what comes next.
 type Foreseer interface {
 	// Ahead fills ids with the flows of the events that Next is about to return,
 	// in their order, and returns of how many: as many as wait already, len(ids)

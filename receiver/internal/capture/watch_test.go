@@ -38,20 +38,26 @@ func openHere(o Options, b backend) (*kernel, error) {
 	return open(o, b, types)
 }
 
-// openKernel opens a source for the time of a test.
-func openKernel(t testing.TB, o Options, b backend) Source {
+// openKernel opens a source of one shard for the time of a test.
+func openKernel(t testing.TB, o Options, b backend) *shard {
+	t.Helper()
+	return openShards(t, o, b)[0]
+}
+
+// openShards opens a source for the time of a test.
+func openShards(t testing.TB, o Options, b backend) []*shard {
 	t.Helper()
 	needRoot(t)
-	src, err := openHere(o, b)
+	k, err := openHere(o, b)
 	if err != nil {
 		t.Fatalf("%+v", err)
 	}
 	t.Cleanup(func() {
-		if err := src.Close(); err != nil {
+		if err := k.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	return src
+	return k.shards
 }
 
 func needRoot(t testing.TB) {
@@ -141,7 +147,7 @@ func (p *player) play() {
 
 // begin lets the child go on until it has opened the connection and moved something
 // over it, and returns what both ends were seen to do.
-func (p *player) begin(src Source) []Event {
+func (p *player) begin(src *shard) []Event {
 	p.t.Helper()
 	p.play()
 	return p.see(src, func(w *watch) bool { return len(w.events) == 4 }).events
@@ -159,7 +165,7 @@ type watch struct {
 }
 
 // see reads events until done, or for a while, and returns all that were seen.
-func (p *player) see(src Source, done func(*watch) bool) *watch {
+func (p *player) see(src *shard, done func(*watch) bool) *watch {
 	p.t.Helper()
 	w := p.w
 	defer src.SetDeadline(time.Time{})

@@ -124,7 +124,7 @@ func TestLongReadsAndWritesAreCopiedWholeWhereThatIsWanted(t *testing.T) {
 						t.Logf("%d runs of programs were left out; again", left)
 						continue
 					}
-					if slots := FlowID(len(src.(*kernel).policies.slots)); w.p.client%slots == w.p.server%slots {
+					if slots := FlowID(len(src.policies.slots)); w.p.client%slots == w.p.server%slots {
 						t.Log("the two ends share a slot, and so one's wish displaced the other's; again")
 						continue
 					}
@@ -142,7 +142,7 @@ func TestLongReadsAndWritesAreCopiedWholeWhereThatIsWanted(t *testing.T) {
 
 // playLong plays a script of longWrites, the last part of which is wanted
 // whole, and returns how many runs of programs were left out.
-func playLong(t *testing.T, src Source, name string) (w *watch, left uint64) {
+func playLong(t *testing.T, src *shard, name string) (w *watch, left uint64) {
 	t.Helper()
 	before := losses(src)["recursion"]
 	p := cast(t, name)

@@ -10,10 +10,10 @@ import (
 	"github.com/perisco-io/perisco/receiver/internal/stream"
 )
 
-// A batch is what the consumers get in one call. The engine's goroutine fills
+// A batch is what the consumers get in one call. An engine's goroutine fills
 // it; once in the queue it is the sender's.
 type batch struct {
-	emitter   *Emitter
+	set       *Settings
 	serial    uint64
 	born      stream.Time
 	exchanges int
@@ -26,7 +26,7 @@ type batch struct {
 // A group is what one process did. Its resource is filled by the sender, when
 // it is known.
 type group struct {
-	subject *subject
+	actor   *actor
 	pending bool // the subject is being looked up, or has been
 	spans   ptrace.ResourceSpans
 	records plog.ResourceLogs
@@ -36,7 +36,7 @@ type group struct {
 
 func (e *Emitter) newBatch() *batch {
 	e.serial++
-	b := &batch{emitter: e, serial: e.serial, born: e.now}
+	b := &batch{set: e.set, serial: e.serial, born: e.now}
 	if e.set.Traces != nil {
 		b.traces = ptrace.NewTraces()
 	}
@@ -47,13 +47,13 @@ func (e *Emitter) newBatch() *batch {
 }
 
 // group returns the group of a process. Valid until the next call.
-func (b *batch) group(s *subject) *group {
-	if s.batch == b.serial {
-		return &b.groups[s.group]
+func (b *batch) group(a *actor) *group {
+	if a.batch == b.serial {
+		return &b.groups[a.group]
 	}
-	s.begin(b.serial, len(b.groups))
-	g := group{subject: s}
-	set := &b.emitter.set
+	a.begin(b.serial, len(b.groups))
+	g := group{actor: a}
+	set := b.set
 	if set.Traces != nil {
 		g.spans = b.traces.ResourceSpans().AppendEmpty()
 		ss := g.spans.ScopeSpans().AppendEmpty()
@@ -61,7 +61,7 @@ func (b *batch) group(s *subject) *group {
 		ss.Scope().SetName(set.Scope)
 		ss.Scope().SetVersion(set.Version)
 		g.span = ss.Spans()
-		g.span.EnsureCapacity(s.length)
+		g.span.EnsureCapacity(a.length)
 	}
 	if set.Logs != nil {
 		g.records = b.logs.ResourceLogs().AppendEmpty()
@@ -70,10 +70,10 @@ func (b *batch) group(s *subject) *group {
 		sl.Scope().SetName(set.Scope)
 		sl.Scope().SetVersion(set.Version)
 		g.record = sl.LogRecords()
-		g.record.EnsureCapacity(s.length)
+		g.record.EnsureCapacity(a.length)
 	}
 	b.groups = append(b.groups, g)
-	return &b.groups[s.group]
+	return &b.groups[a.group]
 }
 
 // length is how many exchanges are in the group. Settings want one signal or both.
@@ -86,16 +86,16 @@ func (g *group) length() int {
 
 // identify fills the resources. It waits for those that are being looked up,
 // for patience in all.
-func (b *batch) identify(patience time.Duration) {
+func (s *Sender) identify(b *batch, patience time.Duration) {
 	late := time.NewTimer(patience)
 	defer late.Stop()
 	for i := range b.groups {
 		g := &b.groups[i]
-		r := b.emitter.resource(g, late)
-		if b.emitter.set.Traces != nil {
+		r := s.resource(g, late)
+		if s.set.Traces != nil {
 			r.CopyTo(g.spans.Resource())
 		}
-		if b.emitter.set.Logs != nil {
+		if s.set.Logs != nil {
 			r.CopyTo(g.records.Resource())
 		}
 	}

@@ -64,8 +64,8 @@ func TestEmittingAllocatesLittleMoreThanPdataAlone(t *testing.T) {
 	assert.LessOrEqual(t, whole, alone+DefaultBatchSize/16+64)
 }
 
-// emitting returns a running emitter of both signals.
-func emitting(b *testing.B) *Emitter {
+// emitting returns a pair that runs, of both signals.
+func emitting(b *testing.B) pair {
 	e := started(b, Settings{Traces: consumertest.NewNop(), Logs: consumertest.NewNop()})
 	b.Cleanup(func() { shutdown(b, e) })
 	return e

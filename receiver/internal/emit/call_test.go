@@ -113,22 +113,33 @@ func report(t testing.TB, set receiver.Settings) *receiverhelper.ObsReport {
 	return r
 }
 
-// started returns an emitter that runs. Its test shuts it down.
-func started(t testing.TB, set Settings) *Emitter {
+// A pair is a Sender and its only Emitter.
+type pair struct {
+	*Emitter
+	*Sender
+}
+
+func newPair(set Settings) pair {
+	s := New(set)
+	return pair{s.Emitter(), s}
+}
+
+// started returns a pair that runs. Its test shuts it down.
+func started(t testing.TB, set Settings) pair {
 	set.Report = report(t, receivertest.NewNopSettings(perisco))
 	set.Scope, set.Version = "perisco/receiver", "1.2.3"
 	if set.Identify == nil {
 		set.Identify = identify
 	}
-	e := New(set)
+	e := newPair(set)
 	e.Tick(1000*ms, epoch)
 	e.Start()
 	return e
 }
 
-func (e *Emitter) lost() map[string]uint64 {
+func (s *Sender) lost() map[string]uint64 {
 	m := map[string]uint64{}
-	e.Losses(func(reason string, items uint64) {
+	s.Losses(func(reason string, items uint64) {
 		if items > 0 {
 			m[reason] = items
 		}
@@ -136,4 +147,4 @@ func (e *Emitter) lost() map[string]uint64 {
 	return m
 }
 
-func shutdown(t testing.TB, e *Emitter) { require.NoError(t, e.Shutdown(context.Background())) }
+func shutdown(t testing.TB, e pair) { require.NoError(t, e.Shutdown(context.Background())) }

@@ -20,7 +20,7 @@ import (
 type engine struct {
 	t      *testing.T
 	mu     sync.Mutex // for what the real engine does in one goroutine
-	e      *Emitter
+	e      pair
 	serial int
 	stop   chan struct{}
 	done   chan struct{}

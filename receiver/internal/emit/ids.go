@@ -12,14 +12,14 @@ import (
 type ids struct {
 	random *rand.ChaCha8
 	spans  uint64 // SplitMix64's counter
-	here   uint64 // tells loopback addresses of different machines apart
+	here   uint64 // tells loopback addresses of different machines apart; the same for all Emitters
 }
 
-func newIDs() ids {
+func newIDs(here uint64) ids {
 	var seed [32]byte
 	_, _ = crand.Read(seed[:]) // never fails (crypto/rand)
 	r := rand.NewChaCha8(seed)
-	return ids{random: r, spans: r.Uint64(), here: r.Uint64()}
+	return ids{random: r, spans: r.Uint64(), here: here}
 }
 
 // trace returns 128 random bits, not all of them zero.

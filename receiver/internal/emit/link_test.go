@@ -29,7 +29,7 @@ func ends() (client, server *exchange.Endpoint) {
 // link returns where another collector puts an exchange, which began at start
 // with byte first of the client's.
 func linkOf(ep *exchange.Endpoint, first uint64, start stream.Time, header string, clients ...netip.Prefix) link {
-	e := New(Settings{Traces: consumertest.NewNop(), Clients: clients})
+	e := newPair(Settings{Traces: consumertest.NewNop(), Clients: clients})
 	e.Tick(start, epoch)
 	x := newCall(ep)
 	x.Start, x.End, x.First = start, start+ms, stream.Sequence{Number: first, Known: first != 0}
@@ -112,7 +112,7 @@ func TestWithoutASequenceNumberIDsAreRandom(t *testing.T) {
 
 func TestLoopbackMeansAnotherMachineOnEach(t *testing.T) {
 	local := at("127.0.0.1:40000")
-	a, b := newIDs(), newIDs()
+	a, b := newIDs(1), newIDs(2)
 	start := pcommon.Timestamp(epoch)
 	first := stream.Sequence{Number: 7, Known: true}
 	one, _ := a.common(local, first, start)
@@ -126,7 +126,7 @@ func TestLoopbackMeansAnotherMachineOnEach(t *testing.T) {
 // is no order: samplers decide by them.
 func TestIDsThatBothEndsFindAreSpreadEvenly(t *testing.T) {
 	const ports, requests = 256, 1024
-	g := newIDs()
+	g := newIDs(1)
 	var ones [192]int
 	var traces, spans []string
 	var last common
@@ -160,7 +160,7 @@ func TestIDsThatBothEndsFindAreSpreadEvenly(t *testing.T) {
 
 func BenchmarkLink(b *testing.B) {
 	client, _ := ends()
-	e := New(Settings{Traces: consumertest.NewNop()})
+	e := newPair(Settings{Traces: consumertest.NewNop()})
 	x := newCall(client)
 	x.First = stream.Sequence{Number: 7, Known: true}
 	b.ReportAllocs()

@@ -36,12 +36,12 @@ func (e *Emitter) write(x exchange.Exchange, g *group) {
 	l := e.link(c)
 	if e.set.Traces == nil {
 		r := g.record.AppendEmpty()
-		e.attributes(x, c, r.Attributes(), g.subject, 1)
+		e.attributes(x, c, r.Attributes(), g.actor, 1)
 		e.fillRecord(r, x, c, l)
 		return
 	}
 	s := g.span.AppendEmpty()
-	e.attributes(x, c, s.Attributes(), g.subject, 0)
+	e.attributes(x, c, s.Attributes(), g.actor, 0)
 	e.fillSpan(s, x, c, l)
 	if e.set.Logs != nil {
 		r := g.record.AppendEmpty()
@@ -53,9 +53,9 @@ func (e *Emitter) write(x exchange.Exchange, g *group) {
 
 // attributes fills m with what spans and log records have in common, and
 // leaves room for some more.
-func (e *Emitter) attributes(x exchange.Exchange, c *exchange.Core, m pcommon.Map, s *subject, more int) {
+func (e *Emitter) attributes(x exchange.Exchange, c *exchange.Core, m pcommon.Map, a *actor, more int) {
 	side := c.Endpoint.Side
-	m.EnsureCapacity(s.attributes(side) + more)
+	m.EnsureCapacity(a.attributes(side) + more)
 	x.Attributes(m, &e.strings)
 	if peer := c.Endpoint.Peer; peer.IsValid() {
 		m.PutStr(string(semconv.NetworkPeerAddressKey), e.strings.Address(peer))
@@ -67,7 +67,7 @@ func (e *Emitter) attributes(x exchange.Exchange, c *exchange.Core, m pcommon.Ma
 	if c.Truncated {
 		m.PutBool(truncatedKey, true)
 	}
-	s.had(side, m.Len())
+	a.had(side, m.Len())
 }
 
 func (e *Emitter) fillSpan(s ptrace.Span, x exchange.Exchange, c *exchange.Core, l link) {

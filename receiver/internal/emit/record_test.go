@@ -183,7 +183,7 @@ func TestASpanNeverEndsBeforeItStarts(t *testing.T) {
 
 func TestNoIDComesTwice(t *testing.T) {
 	const n = 1_000_000
-	g, other := newIDs(), newIDs() // another collector
+	g, other := newIDs(1), newIDs(2) // another collector
 	spans, traces := []uint64{0}, []uint64{0}
 	for range n {
 		span, trace := g.span(), g.trace()

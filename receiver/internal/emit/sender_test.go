@@ -57,7 +57,7 @@ func (a *answering) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 	return a.consume(ctx, ld.LogRecordCount())
 }
 
-func emitN(e *Emitter, n int) {
+func emitN(e pair, n int) {
 	x := newCall(endpoint(stream.Server, proc(1, "a")))
 	for range n {
 		e.Emit(x)
@@ -245,7 +245,7 @@ func TestShutdownDoesNotRetryForLong(t *testing.T) {
 }
 
 func TestShutdownWithoutStartCountsWhatItDrops(t *testing.T) {
-	e := New(Settings{Traces: consumertest.NewNop(), Logs: consumertest.NewNop(), BatchSize: 10})
+	e := newPair(Settings{Traces: consumertest.NewNop(), Logs: consumertest.NewNop(), BatchSize: 10})
 	e.Tick(1000*ms, epoch)
 	emitN(e, 25)
 	shutdown(t, e)
@@ -328,7 +328,7 @@ func TestObsReportCountsEachItemOnce(t *testing.T) {
 		answers := []error{errBusy, errBusy, nil, errBad, nil}
 		c := &answering{}
 		c.decide = func(context.Context) error { return answers[c.calls.Load()-1] }
-		e := New(Settings{Traces: c, BatchSize: 10, Report: report(t, set), Identify: identify})
+		e := newPair(Settings{Traces: c, BatchSize: 10, Report: report(t, set), Identify: identify})
 		e.Start()
 		emitN(e, 30)
 		time.Sleep(time.Second)

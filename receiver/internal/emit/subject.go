@@ -1,6 +1,7 @@
 package emit
 
 import (
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -8,7 +9,6 @@ import (
 
 	"github.com/perisco-io/perisco/receiver/internal/exchange"
 	"github.com/perisco-io/perisco/receiver/internal/process"
-	"github.com/perisco-io/perisco/receiver/internal/stream"
 )
 
 const (
@@ -24,18 +24,11 @@ const (
 // A subject is an observed process and the resource that stands for it.
 type subject struct {
 	process exchange.Process
-	known   chan struct{}    // closed: identity is set, for good
-	who     process.Identity // who it is; empty before known is closed
+	asked   atomic.Bool      // somebody looks it up, or has
+	known   chan struct{}    // closed: id is set, for good
+	id      process.Identity // empty before known is closed
 
-	// Of the engine's goroutine.
-	asked  bool
-	batch  uint64 // the last batch that has a group of it, and which
-	group  int
-	length int    // of that group; while it is filled, of the one before
-	room   [2]int // attributes to make room for, by side: what an exchange had at the most, in this group or the one before
-	most   [2]int // in this group
-
-	// Of the sender.
+	// Of the goroutine that sends.
 	built pcommon.Resource
 	ready bool // built is set
 	hangs bool // was waited for in vain
@@ -45,74 +38,56 @@ func newSubject(p exchange.Process) *subject {
 	return &subject{process: p, known: make(chan struct{})}
 }
 
-// begin notes which group of which batch is that of s now. It expects of its
-// exchanges what those of the group before were like.
-func (s *subject) begin(batch uint64, group int) {
-	s.batch, s.group = batch, group
-	s.room, s.most = s.most, [2]int{}
+// subject returns the subject that stands for p.
+func (s *Sender) subject(p exchange.Process) *subject {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.subjects.Get(p)
 }
 
-// attributes is how many to make room for in an exchange of that side.
-func (s *subject) attributes(side stream.Side) int {
-	if n := s.room[side]; n > 0 {
-		return n
+// ask makes sure that somebody looks who up, and reports whether there was room for
+// that.
+func (s *Sender) ask(who *subject) bool {
+	if who.asked.Load() {
+		return true
 	}
-	return usualAttributes
-}
-
-// had notes how many it had.
-func (s *subject) had(side stream.Side, attributes int) {
-	s.most[side] = max(s.most[side], attributes)
-	s.room[side] = max(s.room[side], attributes)
-}
-
-// subject returns the subject that stands for p, and makes sure that somebody
-// looks it up.
-func (e *Emitter) subject(p exchange.Process) *subject {
-	s := e.subjects.Get(p)
-	if !s.asked {
-		e.ask(s)
-	}
-	return s
-}
-
-// ask reports whether s is being looked up or has been.
-func (e *Emitter) ask(s *subject) bool {
-	if !s.asked {
+	s.mu.Lock() // so that none is asked for twice
+	defer s.mu.Unlock()
+	if !who.asked.Load() {
 		select {
-		case e.unknown <- s:
-			s.asked = true
+		case s.unknown <- who:
+			who.asked.Store(true)
 		default:
 		}
 	}
-	return s.asked
+	return who.asked.Load()
 }
 
 // resolve looks processes up, until there will be no more.
-func (e *Emitter) resolve() {
-	for s := range e.unknown {
-		if s.who = e.set.Identify(s.process); !s.who.Read {
-			e.unidentified.Add(1)
+func (s *Sender) resolve() {
+	for who := range s.unknown {
+		if who.id = s.set.Identify(who.process); !who.id.Read {
+			s.unidentified.Add(1)
 		}
-		close(s.known)
+		close(who.known)
 	}
-	e.idle <- struct{}{}
+	s.idle <- struct{}{}
 }
 
 // resource returns the resource of a group's subject, by its short name if
 // the subject is not pending or not known before late fires. It belongs to the
 // subject.
-func (e *Emitter) resource(g *group, late *time.Timer) pcommon.Resource {
-	s := g.subject
-	if s.ready {
-		return s.built
+func (s *Sender) resource(g *group, late *time.Timer) pcommon.Resource {
+	who := g.actor.subject
+	if who.ready {
+		return who.built
 	}
-	if !g.pending || !s.wait(late) {
-		e.unidentified.Add(1)
-		return newResource(process.Short(s.process), e.set.Hostname)
+	if !g.pending || !who.wait(late) {
+		s.unidentified.Add(1)
+		return newResource(process.Short(who.process), s.set.Hostname)
 	}
-	s.built, s.ready = newResource(s.who, e.set.Hostname), true
-	return s.built
+	who.built, who.ready = newResource(who.id, s.set.Hostname), true
+	return who.built
 }
 
 // wait reports whether s is known. Once waited for in vain, it is not waited

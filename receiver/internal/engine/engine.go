@@ -1,4 +1,4 @@
-// Package engine runs the connections: it takes events from a source, rebuilds
+// Package engine runs the connections of a shard: it takes events from a source, rebuilds
 // the byte streams, finds out which protocol they speak, and hands what the
 // protocols make of them to a sink. One goroutine does all of it, so that
 // neither locks nor channels stand between a byte and its exchange.
@@ -42,7 +42,7 @@ type Sink interface {
 
 // Settings say what an Engine works with. All fields are required.
 type Settings struct {
-	Source    capture.Source // closed by whoever opened it
+	Source    capture.Shard // nobody else reads it, or asks it for anything
 	Protocols []protocol.Protocol
 	Sink      Sink
 	// RequestTimeout ends an exchange of which nothing was seen for so long.

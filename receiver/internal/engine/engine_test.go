@@ -36,7 +36,7 @@ type script struct {
 	lost   stream.Time
 }
 
-var _ capture.Source = (*script)(nil)
+var _ capture.Shard = (*script)(nil)
 
 func (s *script) Next(e *capture.Event) error {
 	if s.next == len(s.events) {
@@ -58,12 +58,9 @@ func (s *script) Next(e *capture.Event) error {
 	return nil
 }
 
-func (s *script) SetDeadline(time.Time)       {}
-func (s *script) Losses(func(string, uint64)) {}
-func (s *script) LostAt() stream.Time         { return s.lost }
-func (s *script) Ignored() uint64             { return 0 }
-func (s *script) Close() error                { return nil }
-func (s *script) Ignore(id capture.FlowID)    { s.ask("ignore %d", id) }
+func (s *script) SetDeadline(time.Time)    {}
+func (s *script) LostAt() stream.Time      { return s.lost }
+func (s *script) Ignore(id capture.FlowID) { s.ask("ignore %d", id) }
 func (s *script) Whole(id capture.FlowID, skim stream.Framing) {
 	s.ask("whole %d skim=%v", id, skim.SkimFrom > 0)
 }

@@ -53,7 +53,7 @@ type tape struct {
 	data   []byte // of the event that was handed out last
 }
 
-var _ capture.Source = (*tape)(nil)
+var _ capture.Shard = (*tape)(nil)
 
 func (s *tape) Next(e *capture.Event) error {
 	clear(s.data) // the engine's lease on it has ended

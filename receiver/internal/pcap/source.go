@@ -64,7 +64,10 @@ type Source struct {
 	lostAt stream.Time
 }
 
-var _ capture.Source = (*Source)(nil)
+var (
+	_ capture.Source = (*Source)(nil)
+	_ capture.Shard  = (*Source)(nil)
+)
 
 // Open opens a capture. What it begins with is checked, the rest is read by
 // Next.
@@ -107,6 +110,9 @@ func open(o Options) (_ *Source, err error) {
 
 // section is the file as long as it was when it was opened.
 func (s *Source) section() io.Reader { return io.NewSectionReader(s.file, 0, s.size) }
+
+// Shards returns the source itself: a file has one order.
+func (s *Source) Shards() []capture.Shard { return []capture.Shard{s} }
 
 // Next returns the next event, or io.EOF once the file has ended. It never
 // waits, and heeds no deadline. A file that is damaged ends with an error,

@@ -13,18 +13,15 @@ import (
 // has, whatever it is asked for, and never waits.
 type Recorded struct{}
 
-// The methods of capture.Source but Next.
+// The methods of capture.Shard but Next.
 func (Recorded) SetDeadline(time.Time)                {}
 func (Recorded) Skip(capture.FlowID, bool, uint32)    {}
 func (Recorded) Frames(capture.FlowID, bool, uint32)  {}
 func (Recorded) Whole(capture.FlowID, stream.Framing) {}
 func (Recorded) Ignore(capture.FlowID)                {}
-func (Recorded) Losses(func(string, uint64))          {}
 func (Recorded) LostAt() stream.Time                  { return 0 }
-func (Recorded) Ignored() uint64                      { return 0 }
 func (Recorded) Now() stream.Time                     { return 0 }
 func (Recorded) Epoch() int64                         { return 0 }
-func (Recorded) Close() error                         { return nil }
 
 // Events returns what the kernel would show of the conversation in a file, at
 // its server.

@@ -50,7 +50,7 @@ type player struct {
 	turns [2]uint16   // by side, that no event told of yet
 }
 
-var _ capture.Source = (*player)(nil)
+var _ capture.Shard = (*player)(nil)
 
 func (p *player) Next(e *capture.Event) error {
 	clear(p.data) // the engine's lease on it has ended
