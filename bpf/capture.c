@@ -9,6 +9,7 @@
 #include "config.h"
 #include "maps.h"
 #include "socket.h"
+#include "shard.h"
 #include "process.h"
 #include "payload.h"
 #include "policy.h"

@@ -13,6 +13,12 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type CaptureAlarm struct {
+	_       structs.HostLayout
+	AtBytes uint64
+	Pad     [7]uint64
+}
+
 type CaptureEvent struct {
 	_             structs.HostLayout
 	Flow          uint64
@@ -148,7 +154,6 @@ const (
 	CaptureMapCalls                = "calls"
 	CaptureMapConnections          = "connections"
 	CaptureMapConnectionsByAddress = "connections_by_address"
-	CaptureMapEvents               = "events"
 	CaptureMapListeners            = "listeners"
 	CaptureMapLosses               = "losses"
 	CaptureMapNetworks             = "networks"
@@ -156,6 +161,7 @@ const (
 	CaptureMapPorts                = "ports"
 	CaptureMapProcesses            = "processes"
 	CaptureMapRefusals             = "refusals"
+	CaptureMapRings                = "rings"
 	CaptureMapScratches            = "scratches"
 	CaptureProgDestroy             = "destroy"
 	CaptureProgFexitRecv           = "fexit_recv"
@@ -177,6 +183,7 @@ const (
 	CaptureVarOpenings             = "openings"
 	CaptureVarRecvmsgArgs          = "recvmsg_args"
 	CaptureVarSelfTestPort         = "self_test_port"
+	CaptureVarShards               = "shards"
 	CaptureVarTyped                = "typed"
 )
 
@@ -246,7 +253,6 @@ type CaptureMapSpecs struct {
 	Calls                *ebpf.MapSpec `ebpf:"calls"`
 	Connections          *ebpf.MapSpec `ebpf:"connections"`
 	ConnectionsByAddress *ebpf.MapSpec `ebpf:"connections_by_address"`
-	Events               *ebpf.MapSpec `ebpf:"events"`
 	Listeners            *ebpf.MapSpec `ebpf:"listeners"`
 	Losses               *ebpf.MapSpec `ebpf:"losses"`
 	Networks             *ebpf.MapSpec `ebpf:"networks"`
@@ -254,6 +260,7 @@ type CaptureMapSpecs struct {
 	Ports                *ebpf.MapSpec `ebpf:"ports"`
 	Processes            *ebpf.MapSpec `ebpf:"processes"`
 	Refusals             *ebpf.MapSpec `ebpf:"refusals"`
+	Rings                *ebpf.MapSpec `ebpf:"rings"`
 	Scratches            *ebpf.MapSpec `ebpf:"scratches"`
 }
 
@@ -267,6 +274,7 @@ type CaptureVariableSpecs struct {
 	Openings        *ebpf.VariableSpec `ebpf:"openings"`
 	RecvmsgArgs     *ebpf.VariableSpec `ebpf:"recvmsg_args"`
 	SelfTestPort    *ebpf.VariableSpec `ebpf:"self_test_port"`
+	Shards          *ebpf.VariableSpec `ebpf:"shards"`
 	Typed           *ebpf.VariableSpec `ebpf:"typed"`
 }
 
@@ -294,7 +302,6 @@ type CaptureMaps struct {
 	Calls                *ebpf.Map `ebpf:"calls"`
 	Connections          *ebpf.Map `ebpf:"connections"`
 	ConnectionsByAddress *ebpf.Map `ebpf:"connections_by_address"`
-	Events               *ebpf.Map `ebpf:"events"`
 	Listeners            *ebpf.Map `ebpf:"listeners"`
 	Losses               *ebpf.Map `ebpf:"losses"`
 	Networks             *ebpf.Map `ebpf:"networks"`
@@ -302,6 +309,7 @@ type CaptureMaps struct {
 	Ports                *ebpf.Map `ebpf:"ports"`
 	Processes            *ebpf.Map `ebpf:"processes"`
 	Refusals             *ebpf.Map `ebpf:"refusals"`
+	Rings                *ebpf.Map `ebpf:"rings"`
 	Scratches            *ebpf.Map `ebpf:"scratches"`
 }
 
@@ -311,7 +319,6 @@ func (m *CaptureMaps) Close() error {
 		m.Calls,
 		m.Connections,
 		m.ConnectionsByAddress,
-		m.Events,
 		m.Listeners,
 		m.Losses,
 		m.Networks,
@@ -319,6 +326,7 @@ func (m *CaptureMaps) Close() error {
 		m.Ports,
 		m.Processes,
 		m.Refusals,
+		m.Rings,
 		m.Scratches,
 	)
 }
@@ -333,6 +341,7 @@ type CaptureVariables struct {
 	Openings        *ebpf.Variable `ebpf:"openings"`
 	RecvmsgArgs     *ebpf.Variable `ebpf:"recvmsg_args"`
 	SelfTestPort    *ebpf.Variable `ebpf:"self_test_port"`
+	Shards          *ebpf.Variable `ebpf:"shards"`
 	Typed           *ebpf.Variable `ebpf:"typed"`
 }
 

@@ -23,6 +23,9 @@ volatile const u32 max_payload_bytes = PAYLOAD_BYTES;
 #define OPENINGS 4
 volatile const struct opening openings[OPENINGS];
 
+// How many rings events go to, each with a reader of its own: shard_of() chooses.
+volatile const u32 shards = 1;
+
 // Process whose data is not reported: user space itself, once it has learned
 // its number in the first pid namespace. 0: none.
 volatile u32 exclude_tgid = 0;

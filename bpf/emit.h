@@ -6,25 +6,28 @@
 
 // The reader, if it sleeps, is woken by the event with which as many bytes wait as
 // it asked for: a wake-up costs as much as ten events. wake: in any case.
-static __always_inline bool output(struct event *e, u64 size, bool wake)
+static __always_inline bool output(u32 shard, struct event *e, u64 size, bool wake)
 {
-	u32 key = 0;
-	volatile u64 *alarm = bpf_map_lookup_elem(&alarms, &key);
-	u64 at = alarm ? *alarm : 0;
+	void *ring = bpf_map_lookup_elem(&rings, &shard);
+	if (!ring) // never: there are as many as shards
+		return false;
+	volatile struct alarm *alarm = bpf_map_lookup_elem(&alarms, &shard);
+	u64 at = alarm ? alarm->at_bytes : 0;
 	if (size > max_payload_bytes) // it may not want what follows
 		at /= 4;
-	if (at && bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) + size >= at) {
-		*alarm = 0;
+	if (at && bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) + size >= at) {
+		alarm->at_bytes = 0;
 		wake = true;
 	}
-	return !bpf_ringbuf_output(&events, e, size, wake ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+	return !bpf_ringbuf_output(ring, e, size, wake ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 }
 
 // Whether the ring is half full. What is left is for the first bytes of turns, and
 // of reads and writes: those of all connections matter more than all of one's.
-static __always_inline bool crowded(void)
+static __always_inline bool crowded(u32 shard)
 {
-	return bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > bpf_ringbuf_query(&events, BPF_RB_RING_SIZE) / 2;
+	void *ring = bpf_map_lookup_elem(&rings, &shard);
+	return ring && bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) > bpf_ringbuf_query(ring, BPF_RB_RING_SIZE) / 2;
 }
 
 // What is copied nevertheless of a read or write that goes on with a long turn:
@@ -33,9 +36,9 @@ static __always_inline bool crowded(void)
 #define CROWDED_BYTES 256
 
 // How much of a read or write is copied into one event.
-static __always_inline u32 most_bytes(struct sock *sk, const struct event *e)
+static __always_inline u32 most_bytes(struct sock *sk, const struct event *e, u32 shard)
 {
-	if (e->flags & FLAG_TURNED || e->len_bytes <= CROWDED_BYTES || !crowded())
+	if (e->flags & FLAG_TURNED || e->len_bytes <= CROWDED_BYTES || !crowded(shard))
 		return max_payload_bytes;
 	struct connection *c = find_connection(sk);
 	return c && e->seq - c->turn_seq >= max_payload_bytes ? CROWDED_BYTES : max_payload_bytes;
@@ -71,7 +74,8 @@ static __always_inline struct scratch *begin_data(enum slot slot, struct sock *s
 	if (!wanted(sk, &s->event))
 		return NULL;
 	s->records = records;
-	s->most_bytes = records == 1 ? most_bytes(sk, &s->event) : max_payload_bytes;
+	s->shard = shard_of(sk, &s->event);
+	s->most_bytes = records == 1 ? most_bytes(sk, &s->event, s->shard) : max_payload_bytes;
 	s->unwanted = s->walks = 0;
 	s->frames.opening = 0;
 	s->framed = s->opens = s->mute = false;
@@ -89,10 +93,12 @@ static __always_inline struct scratch *begin_data(enum slot slot, struct sock *s
 
 // Sends the first len_bytes of the event off, unless there was no room before, and
 // leaves one of what is behind the first done_bytes. Reports whether there is
-// anything to do for it.
-static __always_inline bool emit_record(struct scratch *s, u32 len_bytes, u32 done_bytes, enum missing missing,
-					bool wake)
+// anything to do for it. Global as copy_payload is.
+__noinline int emit_record(u32 slot, u32 len_bytes, u32 done_bytes, u32 missing, u32 wake)
 {
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &slot);
+	if (!s)
+		return false;
 	struct event *e = &s->event;
 	u32 others = e->len_bytes - done_bytes;
 	u64 captured = e->captured_bytes;
@@ -101,7 +107,7 @@ static __always_inline bool emit_record(struct scratch *s, u32 len_bytes, u32 do
 	if (!s->mute) {
 		e->len_bytes = len_bytes;
 		e->missing = missing;
-		if (output(e, sizeof(*e) + captured, wake)) {
+		if (output(s->shard, e, sizeof(*e) + captured, wake)) {
 			e->turns_out = e->turns_in = 0;
 			e->flags |= FLAG_CONTINUED;
 		} else {
@@ -165,14 +171,14 @@ __noinline int emit_next(u32 slot, u32 wake)
 	} else if (missing == MISSING_NONE && want < left) {
 		if (s->records == 1)
 			missing = want < max_payload_bytes ? MISSING_PRESSURE : MISSING_LIMIT;
-		else if (crowded())
+		else if (crowded(s->shard))
 			missing = MISSING_PRESSURE;
 		else
 			len_bytes = want;
 		s->records--;
 	}
 	bool left_out = missing == MISSING_LIMIT || missing == MISSING_PRESSURE;
-	return emit_record(s, len_bytes, left_out && s->frames.opening ? want : len_bytes, missing, wake);
+	return emit_record(slot, len_bytes, left_out && s->frames.opening ? want : len_bytes, missing, wake);
 }
 
 // Copies the payload of the event and sends it off, as one record or several.
@@ -189,15 +195,15 @@ __noinline int emit_records(u32 slot, u32 new_process)
 	// user space has to see its first event at once.
 	bool wake = new_process;
 	if (e->missing) {
-		emit_record(s, e->len_bytes, e->len_bytes, e->missing, wake);
+		emit_record(slot, e->len_bytes, e->len_bytes, e->missing, wake);
 		return 0;
 	}
-	if (s->unwanted && !emit_record(s, s->unwanted, s->unwanted, MISSING_SKIPPED, wake))
+	if (s->unwanted && !emit_record(slot, s->unwanted, s->unwanted, MISSING_SKIPPED, wake))
 		return 0;
 	for (int copies = 0; copies < COPIES + FRAME_WALKS; copies++)
 		if (!emit_next(slot, wake))
 			return 0;
-	emit_record(s, e->len_bytes, e->len_bytes, MISSING_FAULT, wake); // someone added segments meanwhile
+	emit_record(slot, e->len_bytes, e->len_bytes, MISSING_FAULT, wake); // someone added segments meanwhile
 	return 0;
 }
 
@@ -228,7 +234,7 @@ static __always_inline int emit_state_in(struct event *e, struct sock *sk, enum 
 	fill_socket(e, sk, kind, flags, 0);
 	if (!wanted(sk, e))
 		return 0;
-	if (output(e, sizeof(*e), false))
+	if (output(shard_of(sk, e), e, sizeof(*e), false))
 		return 0;
 	count(LOSS_RING_FULL_STATE);
 	if (c)

@@ -50,6 +50,7 @@ struct scratch {
 	u32 unwanted;         // bytes to pass over before it is copied
 	u32 records;          // that may still be made of it
 	u32 most_bytes;       // copied into one
+	u32 shard;
 	struct frames frames;
 	u32 walks; // of copy_frames()
 	bool framed; // frames are to be kept
@@ -57,22 +58,32 @@ struct scratch {
 	bool mute;   // nothing more of it is sent off
 };
 
-// events -> user space: every event, in one order for all CPUs. Written by all
-// programs, read by capture. User space sets the size.
+// shard -> events on their way to user space, in one order for all CPUs. Written by
+// all programs, read by capture. User space makes the rings, and says how many.
 struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 8 << 20);
-} events SEC(".maps");
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__array(
+		values, struct {
+			__uint(type, BPF_MAP_TYPE_RINGBUF);
+			__uint(max_entries, 64 << 10);
+		});
+} rings SEC(".maps");
 
-// 0 -> how many bytes must wait in the ring for the reader to be woken; 0: it is
-// awake. Written by user space through its mapping before it sleeps, and here
-// when it is woken.
+// shard -> when its reader is to be woken. Written by user space through its mapping
+// before the reader sleeps, and here when it is woken. As many as there are rings: 64 at
+// the most, in one page.
+struct alarm {
+	u64 at_bytes; // that wait in the ring; 0: the reader is awake
+	u64 pad[7];   // to a cache line: CPUs look at it with every event
+};
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, u32);
-	__type(value, u64);
+	__type(value, struct alarm);
 } alarms SEC(".maps");
 
 // program (enum slot) -> its scratch. One for each program, because one can
@@ -110,6 +121,7 @@ struct connection {
 	u32 turns_in;
 	u32 progress_out; // when something that is skipped was last reported, see quiet()
 	u32 progress_in;
+	u32 shard; // from 1 on; 0: none was chosen yet
 	struct frames frames_out; // while opening is 0, next is where the stream begins
 	struct frames frames_in;
 };

@@ -30,6 +30,7 @@ static __always_inline int opened(struct sock *sk, enum role role)
 			.opened = true,
 			.generation = bpf_get_prandom_u32(),
 			.hidden = c->hidden,
+			.shard = c->shard, // of a socket that connects again
 		};
 	struct tcp_sock *tcp = tcp_of(sk);
 	if (c && tcp) {

@@ -31,7 +31,9 @@ func TestFootprint(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := configure(spec, Options{}); err != nil {
+		var o Options
+		must(o.settle())
+		if err := configure(spec, o); err != nil {
 			t.Fatal(err)
 		}
 		types, err := typesHere()
@@ -60,7 +62,7 @@ func TestFootprint(t *testing.T) {
 				t.Errorf("program %s takes the verifier %d instructions, want %d at the most", name, verified, maxVerified)
 			}
 		}
-		var total uint64
+		total := uint64(o.Shards * o.RingBytes) // the rings, of which there are none yet
 		for _, name := range sorted(p.Maps) {
 			info, err := p.Maps[name].Info()
 			if err != nil {

@@ -81,6 +81,9 @@ func open(o Options, b backend, types types) (_ *kernel, err error) {
 	if err != nil {
 		return nil, configError{fmt.Errorf("read programs: %w", err)}
 	}
+	if err := o.settle(); err != nil {
+		return nil, configError{err}
+	}
 	if err := configure(spec, o); err != nil {
 		return nil, configError{err}
 	}
@@ -102,15 +105,17 @@ func open(o Options, b backend, types types) (_ *kernel, err error) {
 	if k.policies, err = mapPolicies(k.programs.Maps[bpf.CaptureMapPolicies]); err != nil {
 		return nil, err
 	}
-	ring, err := openRing(k.programs.Maps[bpf.CaptureMapEvents], k.programs.Maps[bpf.CaptureMapAlarms])
-	if err != nil {
-		return nil, fmt.Errorf("open ring: %w", err)
+	for i := range o.Shards {
+		ring, err := openRing(k.programs.Maps, uint32(i), o.RingBytes)
+		if err != nil {
+			return nil, b.explain(fmt.Errorf("open ring: %w", err))
+		}
+		k.shards = append(k.shards, &shard{
+			kernel:   k,
+			ring:     ring,
+			refusals: refusals{wanted: o.Filter.Process, kernel: k.programs.Maps[bpf.CaptureMapRefusals]},
+		})
 	}
-	k.shards = append(k.shards, &shard{
-		kernel:   k,
-		ring:     ring,
-		refusals: refusals{wanted: o.Filter.Process, kernel: k.programs.Maps[bpf.CaptureMapRefusals]},
-	})
 	// A connection opened before the first of these is old, and its listener
 	// found by the second; any other is seen opening.
 	if err := k.programs.attach(bpf.CaptureProgState, bpf.CaptureProgDestroy); err != nil {
@@ -131,16 +136,15 @@ func open(o Options, b backend, types types) (_ *kernel, err error) {
 	return k, nil
 }
 
-// configure sets the knobs of bpf/config.h and the size of the ring.
+// configure sets the knobs of bpf/config.h and the number of rings. o is settled.
 func configure(spec *ebpf.CollectionSpec, o Options) error {
-	if err := o.settle(); err != nil {
-		return err
-	}
 	if err := o.checkOpenings(); err != nil {
 		return err
 	}
-	spec.Maps[bpf.CaptureMapEvents].MaxEntries = uint32(o.RingBytes)
+	spec.Maps[bpf.CaptureMapRings].MaxEntries = uint32(o.Shards)
+	spec.Maps[bpf.CaptureMapAlarms].MaxEntries = uint32(o.Shards)
 	return errors.Join(
+		spec.Variables[bpf.CaptureVarShards].Set(uint32(o.Shards)),
 		spec.Variables[bpf.CaptureVarOpenings].Set(openings(o.Openings)),
 		spec.Variables[bpf.CaptureVarMaxPayloadBytes].Set(uint32(o.MaxPayloadBytes)),
 		o.Filter.configure(spec),

@@ -9,8 +9,12 @@ import (
 
 // Options say how much to capture. The zero value asks for the defaults.
 type Options struct {
-	// RingBytes is the size of the ring buffer in which events wait for Next:
-	// what the node may send and receive while the reader does not run. A power
+	// Shards is how many parts the source has, each with a ring buffer and for a
+	// reader of its own: 1 to MaxShards, by default 1. Which one a connection belongs
+	// to the client's port says.
+	Shards int
+	// RingBytes is the size of the ring buffer in which the events of a shard wait for
+	// Next: what the node may send and receive while the reader does not run. A power
 	// of two, MinRingBytes to MaxRingBytes, by default DefaultRingBytes; all of
 	// it resident.
 	RingBytes int
@@ -44,6 +48,10 @@ const (
 
 // Backends are what Options.Backend may be; Auto tries them in this order.
 func Backends() []string { return []string{Auto, Socklen, Fexit, Kprobe, Sysexit} }
+
+// MaxShards is more than there are cores for on any machine whose applications need
+// some themselves.
+const MaxShards = 64
 
 // Bounds of Options, in bytes.
 const (
@@ -85,6 +93,12 @@ func (o *Options) checkOpenings() error {
 
 // settle puts in the defaults and checks the rest.
 func (o *Options) settle() error {
+	if o.Shards == 0 {
+		o.Shards = 1
+	}
+	if o.Shards < 1 || o.Shards > MaxShards {
+		return fmt.Errorf("%d shards: must be 1 to %d", o.Shards, MaxShards)
+	}
 	if o.RingBytes == 0 {
 		o.RingBytes = DefaultRingBytes
 	}

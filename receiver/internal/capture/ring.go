@@ -51,6 +51,7 @@ const (
 // mapped twice is counted twice in its memory. next is for one goroutine;
 // close may be called from any.
 type ring struct {
+	events   *ebpf.Map
 	consumer *uint64 // position up to which the kernel may write again
 	producer *uint64 // position up to which it has
 	data     []byte
@@ -71,26 +72,33 @@ type ring struct {
 	out    bool       // a record is in use: the data stays mapped until next is called again
 }
 
-// openRing maps a ring buffer, and the alarm of its reader. The programs' maps
-// must stay open.
-func openRing(m, alarms *ebpf.Map) (_ *ring, err error) {
+// openRing makes the ring buffer of a shard, and maps it and the alarm of its reader.
+// The programs' maps must stay open.
+func openRing(maps map[string]*ebpf.Map, shard uint32, size int) (_ *ring, err error) {
 	r := &ring{epoll: -1, stop: -1}
 	defer func() {
 		if err != nil {
 			_ = r.close()
 		}
 	}()
-	page, size := os.Getpagesize(), int(m.MaxEntries())
+	if r.events, err = ebpf.NewMap(&ebpf.MapSpec{Name: "events", Type: ebpf.RingBuf, MaxEntries: uint32(size)}); err != nil {
+		return nil, fmt.Errorf("make it: %w", err)
+	}
+	if err := maps[bpf.CaptureMapRings].Put(shard, r.events); err != nil {
+		return nil, fmt.Errorf("hand it to the programs: %w", err)
+	}
+	m, alarms, page := r.events, maps[bpf.CaptureMapAlarms], os.Getpagesize()
 	if r.mappings[0], err = unix.Mmap(m.FD(), 0, page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
 		return nil, fmt.Errorf("map position: %w", err)
 	}
 	if r.mappings[1], err = unix.Mmap(m.FD(), int64(page), page+size, unix.PROT_READ, unix.MAP_SHARED); err != nil {
 		return nil, fmt.Errorf("map data: %w", err)
 	}
+	alarm := int(shard) * int(unsafe.Sizeof(bpf.CaptureAlarm{}))
 	if r.mappings[2], err = unix.Mmap(alarms.FD(), 0, page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
 		return nil, fmt.Errorf("map alarm: %w", err)
 	}
-	r.alarm = (*uint64)(unsafe.Pointer(unsafe.SliceData(r.mappings[2])))
+	r.alarm = &(*bpf.CaptureAlarm)(unsafe.Pointer(&r.mappings[2][alarm])).AtBytes
 	r.consumer = (*uint64)(unsafe.Pointer(unsafe.SliceData(r.mappings[0])))
 	r.producer = (*uint64)(unsafe.Pointer(unsafe.SliceData(r.mappings[1])))
 	r.data = r.mappings[1][page:]
@@ -254,6 +262,9 @@ func (r *ring) close() error {
 		if fd >= 0 {
 			errs = append(errs, unix.Close(fd))
 		}
+	}
+	if r.events != nil {
+		errs = append(errs, r.events.Close())
 	}
 	if !r.out {
 		errs = append(errs, r.unmap())
