@@ -18,7 +18,7 @@ import (
 const (
 	maxBatch   = 8192 // spans of 500 bytes fill the 4 MiB that gRPC servers accept by default
 	minTimeout = time.Second
-	minState   = 1 << 20 // bytes: some connections as large as they may become
+	minState   = 1 << 20 // bytes of a shard: some connections as large as they may become
 	maxClients = 64      // networks: each span of a server is compared with all
 )
 
@@ -40,7 +40,8 @@ type Config struct {
 	// is emitted with error.type timeout. At least a second; default: 5 minutes.
 	RequestTimeout time.Duration `mapstructure:"request_timeout"`
 	// MaxConnections bounds the connections that are followed at a time. Beyond
-	// it the one that was quiet for longest is given up. Default: 65,536.
+	// it the one that was quiet for longest is given up. Each of Capture.Shards has
+	// its part, of this and the next. Default: 65,536.
 	MaxConnections int `mapstructure:"max_connections"`
 	// MaxStateSize bounds the bytes of memory that connections take together for
 	// what was learnt on them: messages that have begun, open exchanges, tables of
@@ -64,11 +65,12 @@ func (c *Config) Validate() error {
 	if c.RequestTimeout < minTimeout {
 		errs = append(errs, fmt.Errorf("request_timeout is %s: set it to %s or more, longer than the slowest answer worth waiting for", c.RequestTimeout, minTimeout))
 	}
-	if c.MaxConnections < 1 {
-		errs = append(errs, fmt.Errorf("max_connections is %d: set it to 1 or more, above the connections that are open at a time", c.MaxConnections))
+	shards := max(1, c.Capture.Shards) // each has its part
+	if c.MaxConnections < shards {
+		errs = append(errs, fmt.Errorf("max_connections is %d: set it to %d or more, above the connections that are open at a time", c.MaxConnections, shards))
 	}
-	if c.MaxStateSize < minState {
-		errs = append(errs, fmt.Errorf("max_state_size is %d: set it to a number of bytes from %d on, some KiB for each connection that is busy at a time", c.MaxStateSize, minState))
+	if c.MaxStateSize < shards*minState {
+		errs = append(errs, fmt.Errorf("max_state_size is %d: set it to a number of bytes from %d on, some KiB for each connection that is busy at a time", c.MaxStateSize, shards*minState))
 	}
 	if c.Capture.PCAP.File != "" && c.Filter.ofProcesses() {
 		errs = append(errs, errors.New("filter: a packet capture does not tell executables and cgroups: remove these lists, or capture::pcap"))
@@ -98,9 +100,12 @@ func (m ErrorMode) Validate() error {
 
 // CaptureConfig is the configuration of the kernel side.
 type CaptureConfig struct {
+	// Shards is how many threads follow connections, each of them some: 1 to 64,
+	// default 1. More are for machines that speak faster than one core follows.
+	Shards int `mapstructure:"shards"`
 	// RingBufferSize is the size in bytes of the buffer between kernel and
-	// collector: a power of two from 64 KiB to 1 GiB, default 4 MiB. What does not
-	// fit is lost, and counted.
+	// collector, one for each shard: a power of two from 64 KiB to 1 GiB, default
+	// 4 MiB. What does not fit is lost, and counted.
 	RingBufferSize int `mapstructure:"ring_buffer_size"`
 	// MaxPayload is how many bytes of one read or write are copied at most: 256 to
 	// 16,384, which is the default; where a protocol needs it whole, 64 times as
@@ -121,6 +126,11 @@ type CaptureConfig struct {
 // Validate implements confmap.Validator.
 func (c *CaptureConfig) Validate() error {
 	var errs []error
+	if n := c.Shards; n < 1 || n > capture.MaxShards {
+		errs = append(errs, fmt.Errorf("shards is %d: set it to a number from 1 to %d, of cores that the collector may use up", n, capture.MaxShards))
+	} else if c.PCAP.File != "" && n > 1 {
+		errs = append(errs, fmt.Errorf("shards is %d: a packet capture has one order: remove shards, or pcap", n))
+	}
 	if n := c.RingBufferSize; n < capture.MinRingBytes || n > capture.MaxRingBytes || n&(n-1) != 0 {
 		errs = append(errs, fmt.Errorf("ring_buffer_size is %d: set it to a power of two from %d to %d", n, capture.MinRingBytes, capture.MaxRingBytes))
 	}
@@ -201,6 +211,7 @@ func createDefaultConfig() component.Config {
 	return &Config{
 		ErrorMode: PropagateError,
 		Capture: CaptureConfig{
+			Shards:         1,
 			RingBufferSize: capture.DefaultRingBytes,
 			MaxPayload:     capture.MaxPayloadBytes,
 			Backend:        capture.Auto,

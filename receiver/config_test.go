@@ -56,7 +56,7 @@ func TestConfig(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, &Config{
 		ErrorMode: IgnoreError,
-		Capture:   CaptureConfig{RingBufferSize: 1 << 20, MaxPayload: 4096, Backend: "sysexit", BTFPath: "/boot/btf", PCAP: PCAPConfig{KeepTime: true}},
+		Capture:   CaptureConfig{Shards: 2, RingBufferSize: 1 << 20, MaxPayload: 4096, Backend: "sysexit", BTFPath: "/boot/btf", PCAP: PCAPConfig{KeepTime: true}},
 		Filter: FilterConfig{
 			Include: FilterLists{LocalNetworks: Networks{"10.244.0.0/16"}, Ports: Ports{80, "8000-8999"}},
 			Exclude: FilterLists{PeerNetworks: Networks{"::1"}, Executables: Globs{"redis*"}, Cgroups: Cgroups{"/system.slice"}},
@@ -90,6 +90,10 @@ func TestConfigMistakes(t *testing.T) {
 		"query_text":              {`protocols::mysql: query_text is "plain": set it to sanitized, raw or off`},
 		"no_protocol_map":         {"'protocols' http: unexpected sub-config value kind"},
 		"error_mode":              {`error_mode: "panic" is unknown: use propagate to stop the collector when capturing cannot start, or ignore to run without`},
+		"no_shards":               {"capture: shards is 0: set it to a number from 1 to 64, of cores that the collector may use up"},
+		"too_many_shards":         {"capture: shards is 65: set it to a number from 1 to 64"},
+		"shards_of_pcap":          {"capture: shards is 2: a packet capture has one order: remove shards, or pcap"},
+		"little_for_each_shard":   {"max_connections is 2: set it to 3 or more", "max_state_size is 2097152: set it to a number of bytes from 3145728 on"},
 		"ring_not_a_power":        {"capture: ring_buffer_size is 8000000: set it to a power of two from 65536 to 1073741824"},
 		"ring_too_small":          {"capture: ring_buffer_size is 32768: set it to a power of two"},
 		"ring_too_large":          {"capture: ring_buffer_size is 2147483648: set it to a power of two"},

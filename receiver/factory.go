@@ -53,6 +53,7 @@ func openSource(cfg *Config) (capture.Source, error) {
 	}
 	return capture.Open(capture.Options{
 		Openings:        openings,
+		Shards:          cfg.Capture.Shards,
 		RingBytes:       cfg.Capture.RingBufferSize,
 		MaxPayloadBytes: cfg.Capture.MaxPayload,
 		Backend:         cfg.Capture.Backend,

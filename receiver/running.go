@@ -133,6 +133,7 @@ func (r *running) announce(cfg *Config, next consumers, version string) {
 		}
 	}
 	log.Info("Capturing what this machine's processes send and receive over TCP",
+		zap.Int("shards", cfg.Capture.Shards),
 		zap.Int("ring_buffer_size", cfg.Capture.RingBufferSize),
 		zap.Int("max_payload", cfg.Capture.MaxPayload),
 	)
