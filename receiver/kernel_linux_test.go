@@ -93,6 +93,7 @@ func TestKernel(t *testing.T) {
 	set.Logger = zaptest.NewLogger(t)
 
 	for run := range 2 { // twice, since a collector may restart its receivers
+		cfg.(*Config).Capture.Shards = 1 + run
 		p := newPair(t, f, set, cfg)
 		began := time.Now()
 		require.NoError(t, p.start())

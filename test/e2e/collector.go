@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -22,6 +23,7 @@ type setup struct {
 	Binary   string // empty: the collector that is tested
 	Receiver string // empty: perisco
 	Options  string // of the receiver, as YAML; empty: none
+	Shards   int    // of the receiver; 0: what PERISCO_SHARDS says, or 1
 	Export   string // URL of an OTLP/HTTP receiver that gets everything, too
 	Graph    string // file that gets the service graph, too
 	Sending  string // options of the exporter to there, as YAML; empty: none
@@ -37,6 +39,11 @@ type setup struct {
 // whoever has them, and a machine is never quiet.
 func (s setup) about(server *site) setup {
 	s.Ports = []int{server.port}
+	return s
+}
+
+func (s setup) sharded(shards int) setup {
+	s.Shards = shards
 	return s
 }
 
@@ -99,7 +106,8 @@ type collector struct {
 
 	health, metrics string             // addresses
 	before          map[string]float64 // metrics when the test began
-	landmark        *httptest.Server   // see settle
+	shards          int
+	landmark        *httptest.Server // see settle
 	landmarks       int
 }
 
@@ -158,6 +166,10 @@ func launchCollector(t testing.TB, s setup) *collector {
 	if s.Receiver == "perisco" && !s.Discard {
 		cmd.Args = append(cmd.Args, "--set=receivers::perisco::batch::timeout="+batchTimeout.String())
 	}
+	c.shards = s.shards()
+	if c.shards > 1 {
+		cmd.Args = append(cmd.Args, fmt.Sprint("--set=receivers::perisco::capture::shards=", c.shards))
+	}
 	if s.Cores != "" {
 		cmd = exec.Command(program(t, "taskset"), append([]string{"--cpu-list", s.Cores}, cmd.Args...)...)
 	}
@@ -181,38 +193,56 @@ func (c *collector) healthy() error {
 // answer that has overtaken its request waits longer, see settle.
 const batchTimeout = 100 * time.Millisecond
 
+// shards is how many the receiver has.
+func (s *setup) shards() int {
+	n := s.Shards
+	if n == 0 && s.Receiver == "perisco" && !strings.Contains(s.Options, "pcap") {
+		n, _ = strconv.Atoi(os.Getenv("PERISCO_SHARDS"))
+	}
+	return max(1, n)
+}
+
 // settle waits until all that has happened on the machine so far has come out
-// of the collector: a request of our own marks the place in its order.
+// of the collector: a request of our own marks the place in its order. Where it has
+// several shards, so many do that each has one of their connections.
 func (c *collector) settle(t testing.TB) {
 	t.Helper()
 	// An answer that overtook its request waits for a moment, a batch for
 	// longer. When the first landmark has come out both waits are over, and
 	// the second is behind whatever came of them. In a flood one can be lost.
+	marks := 1
+	if c.shards > 1 {
+		marks = 16 * c.shards
+	}
 	for range 2 {
-		var path string
-		var spans, records int // of it: the client's and the server's
+		var paths map[string]bool
+		var spans, records int // of them: the client's and the server's
 		var next time.Time
 		c.await(t, "span and log record of a request that the test made itself", func() error {
 			if now := time.Now(); now.After(next) {
 				next = now.Add(patience / 5)
-				c.landmarks++
-				path, spans, records = fmt.Sprintf("/landmark/%d", c.landmarks), 0, 0
-				if _, err := get(c.landmark.URL + path); err != nil {
-					t.Fatal(err)
+				paths, spans, records = make(map[string]bool), 0, 0
+				for range marks {
+					c.landmarks++
+					path := fmt.Sprintf("/landmark/%d", c.landmarks)
+					paths[path] = true
+					if _, err := get(c.landmark.URL + path); err != nil {
+						t.Fatal(err)
+					}
 				}
 			}
 			for _, s := range c.traces.read(t) {
-				if s.uri() == path {
+				if paths[s.uri()] {
 					spans++
 				}
 			}
 			for _, r := range c.logs.read(t) {
-				if r.uri() == path {
+				if paths[r.uri()] {
 					records++
 				}
 			}
-			if spans < 2 || records < 2 {
-				return fmt.Errorf("%d spans and %d log records of %s", spans, records, path)
+			if spans < 2*marks || records < 2*marks {
+				return fmt.Errorf("%d spans and %d log records of %d requests, to /landmark/%d", spans, records, marks, c.landmarks)
 			}
 			return nil
 		})

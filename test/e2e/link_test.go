@@ -45,7 +45,13 @@ func checkLinked(t *testing.T, served, asked spans, n int) {
 }
 
 func TestBothEndsOfAnExchangeAreOneTrace(t *testing.T) {
-	collector := startCollector(t, setup{})
+	for _, shards := range []int{1, 4} {
+		t.Run(fmt.Sprintf("shards=%d", shards), func(t *testing.T) { testBothEnds(t, shards) })
+	}
+}
+
+func testBothEnds(t *testing.T, shards int) {
+	collector := startCollector(t, setup{Shards: shards})
 	site := startGo(t, "127.0.0.1", freePort(t))
 	six := startGo(t, "::1", freePort(t))
 	url := func(s string, i int) string { return fmt.Sprintf("%s/answer/200/10/%d", s, i) }
@@ -63,7 +69,7 @@ func TestBothEndsOfAnExchangeAreOneTrace(t *testing.T) {
 
 func TestTheEndsAreLinkedThroughTranslatedAddresses(t *testing.T) {
 	n := newNetwork(t)
-	collector := startCollector(t, setup{})
+	collector := startCollector(t, setup{Shards: 4}) // the ends of a connection must be in one nevertheless
 	const port = 8080
 	server := start(t, within(n.server, self(t, "server", fmt.Sprint(serverAddress, ":", port))))
 	ask := func(host string) {
@@ -73,8 +79,11 @@ func TestTheEndsAreLinkedThroughTranslatedAddresses(t *testing.T) {
 			t.Fatalf("ask %s: %v: %s\nserver: %s", host, err, out, server.tail(t))
 		}
 	}
-	ask(serverAddress)
-	ask(serviceAddress)
+	const rounds = 8 // connections: if the ends were in any shards, some were apart
+	for range rounds {
+		ask(serverAddress)
+		ask(serviceAddress)
+	}
 	collector.finish(t)
 	about := func(kind string) spans {
 		return spans(collector.traces.items).where(func(s span) bool {
@@ -82,7 +91,7 @@ func TestTheEndsAreLinkedThroughTranslatedAddresses(t *testing.T) {
 			return s.Kind().String() == kind && (peer == clientAddress || peer == serverAddress || peer == serviceAddress)
 		})
 	}
-	checkLinked(t, about("Server"), about("Client"), 2)
+	checkLinked(t, about("Server"), about("Client"), 2*rounds)
 }
 
 func TestServiceGraphsShowWhoCallsWhom(t *testing.T) {

@@ -11,15 +11,17 @@ func TestNginx(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		sendfile bool
+		shards   int
 		requests int
 	}{
-		{"ten thousand requests over 32 connections, files by sendfile", true, 10_000},
-		{"files by write", false, 3000},
+		{"ten thousand requests over 32 connections, files by sendfile", true, 1, 10_000},
+		{"files by write", false, 1, 3000},
+		{"files by write, seen by four shards", false, 4, 3000},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			const clients = 32
 			nginx := startNginx(t, nginxSetup{Sendfile: c.sendfile}, c.requests)
-			collector := startCollector(t, roomy.about(nginx.site))
+			collector := startCollector(t, roomy.about(nginx.site).sharded(c.shards))
 			load := startLoad(t, clients)
 
 			log := checkNginx(t, collector, nginx, load, "1.1", pages(c.requests))

@@ -62,18 +62,21 @@ func TestEveryRequestOfADialogueIsToldOrCountedHoweverMuchIsLost(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		ring    int
+		shards  int
 		stalled bool
 		each    int // requests that a connection brings; 0: all
 		n       int
 	}{
-		{"in a small ring", 64 << 10, false, 0, 60_000},
-		{"while nobody reads", 1 << 20, true, 0, 60_000},
-		{"in a small ring, with a connection for each", 64 << 10, false, 1, 10_000},
-		{"while nobody reads, with a connection for each", 1 << 20, true, 1, 10_000},
+		{"in a small ring", 64 << 10, 1, false, 0, 60_000},
+		{"in two small rings", 64 << 10, 2, false, 0, 60_000},
+		{"while nobody reads", 1 << 20, 1, true, 0, 60_000},
+		{"in a small ring, with a connection for each", 64 << 10, 1, false, 1, 10_000},
+		{"while nobody reads, with a connection for each", 1 << 20, 1, true, 1, 10_000},
+		{"while nobody reads two rings, with a connection for each", 512 << 10, 2, true, 1, 10_000},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			nginx := startNginx(t, nginxSetup{Requests: c.each}, 0)
-			collector := startCollector(t, small(c.ring).about(nginx.site))
+			collector := startCollector(t, small(c.ring).about(nginx.site).sharded(c.shards))
 			done, over := make(chan struct{}), make(chan struct{})
 			go func() {
 				defer close(over)

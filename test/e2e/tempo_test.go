@@ -52,8 +52,9 @@ func (c *collector) take(b *testing.B, s *site, n, rate int, uri string, args ..
 }
 
 // BenchmarkTempo finds, to some percent, the highest pace at which nothing is
-// lost, with the collector on one core and on two; and what is lost where client
-// and server are as fast as they can. They share the cores with it.
+// lost, with the collector on one core and on two, and there with two shards, too; and
+// what is lost where client and server are as fast as they can. They share the cores
+// with it.
 func BenchmarkTempo(b *testing.B) {
 	const (
 		long  = 2 * time.Second // of a try: many times what the ring holds
@@ -69,11 +70,14 @@ func BenchmarkTempo(b *testing.B) {
 		{"HTTP/2", "/page", []string{"-m10"}, 300_000, func() *site { return startNghttpd(b, 13) }},
 	} {
 		site := s.start()
-		for _, cores := range []string{"0", "0,1"} {
-			b.Run(fmt.Sprintf("%s/cores=%s", s.name, cores), func(b *testing.B) {
+		for _, c := range []struct {
+			cores  string
+			shards int
+		}{{"0", 1}, {"0,1", 1}, {"0,1", 2}} {
+			b.Run(fmt.Sprintf("%s/cores=%s/shards=%d", s.name, c.cores, c.shards), func(b *testing.B) {
 				var best, flood tempo
 				for b.Loop() {
-					collector := startCollector(b, setup{Discard: true, Cores: cores})
+					collector := startCollector(b, setup{Discard: true, Cores: c.cores, Shards: c.shards})
 					flood = collector.take(b, site, s.flood, 0, s.uri, s.args...)
 					low, high := 0.0, flood.asked
 					for range tries {

@@ -13,8 +13,8 @@ import (
 type Filter struct {
 	Include, Exclude Lists
 	// Process reports whether what a process reads and writes is wanted, which is
-	// told as in an Event. Asked once for each program that a process runs, from
-	// the goroutine of Next. nil: of every process.
+	// told as in an Event. Asked once by each shard for each program that a process
+	// runs, from the goroutines of Next, which may be several. nil: of every process.
 	Process func(pid uint32, start uint64, comm [16]byte) bool
 }
 

@@ -134,39 +134,47 @@ func opened(w *watch) (n int) {
 
 func TestProcessesAreFiltered(t *testing.T) {
 	forEachBackend(t, func(t *testing.T, b backend) {
-		asked := make(map[uint32]int)
-		unwanted := uint32(0)
-		src := openKernel(t, Options{Filter: Filter{Process: func(pid uint32, start uint64, _ [16]byte) bool {
-			asked[pid]++
-			return pid != unwanted && start != 0
-		}}}, b)
-		p := cast(t, ignored)
-		unwanted = p.pid
-		p.play()
-		p.see(src, func(w *watch) bool { return asked[p.pid] > 0 })
-		p.play()
-		w := p.see(src, (*watch).over)
-		for _, e := range w.events {
-			if e.Kind == Data {
-				t.Errorf("saw %+v", e)
-			}
-		}
-		if asked[p.pid] != 1 {
-			t.Errorf("asked %d times about one process", asked[p.pid])
-		}
-		var refusal bpf.CaptureRefusal
-		if err := src.refusals.kernel.Lookup(p.pid, &refusal); err != nil {
-			t.Errorf("the kernel does not refuse the process: %v", err)
-		}
-
-		p = cast(t, newHere)
-		p.play()
-		w = p.see(src, (*watch).over)
-		checkFiltered(t, "another process", w, true)
-		if asked[p.pid] != 1 {
-			t.Errorf("asked %d times about one that is wanted", asked[p.pid])
+		for _, shards := range []int{1, 4} {
+			testProcesses(t, Options{Shards: shards}, b)
 		}
 	})
+}
+
+func testProcesses(t *testing.T, o Options, b backend) {
+	t.Helper()
+	asked := make(map[uint32]int)
+	unwanted := uint32(0)
+	o.Filter.Process = func(pid uint32, start uint64, _ [16]byte) bool {
+		asked[pid]++
+		return pid != unwanted && start != 0
+	}
+	src := openKernel(t, o, b)
+	p := cast(t, ignored)
+	unwanted = p.pid
+	p.play()
+	p.see(src, func(w *watch) bool { return asked[p.pid] > 0 })
+	p.play()
+	w := p.see(src, (*watch).over)
+	for _, e := range w.events {
+		if e.Kind == Data {
+			t.Errorf("saw %+v", e)
+		}
+	}
+	if asked[p.pid] != 1 {
+		t.Errorf("asked %d times about one process", asked[p.pid])
+	}
+	var refusal bpf.CaptureRefusal
+	if err := src.refusals.kernel.Lookup(p.pid, &refusal); err != nil {
+		t.Errorf("the kernel does not refuse the process: %v", err)
+	}
+
+	p = cast(t, newHere)
+	p.play()
+	w = p.see(src, (*watch).over)
+	checkFiltered(t, "another process", w, true)
+	if asked[p.pid] != 1 {
+		t.Errorf("asked %d times about one that is wanted", asked[p.pid])
+	}
 }
 
 const descriptorVariable = "PERISCO_TEST_DESCRIPTOR"

@@ -259,21 +259,23 @@ func TestSocketsHandedToAnotherProcessKeepTheirRole(t *testing.T) {
 }
 
 func TestWhatComesDuringTheSelfTestIsKept(t *testing.T) {
-	src := openKernel(t, Options{}, best())
-	p := cast(t, newHere)
-	p.play()
-	if err := src.programs.Variables[bpf.CaptureVarExcludeTgid].Set(uint32(0)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := src.selfTest(); err != nil { // reads the player's events before its own
-		t.Fatal(err)
-	}
-	if len(src.early.buf) == 0 {
-		t.Error("nothing was kept")
-	}
-	w := p.see(src, (*watch).over)
-	if got, want := w.of(stream.Server), lines("opened", "got 100", "sent 10", "ended", "closed"); got != want {
-		t.Errorf("server:\n%s\nwant:\n%s", got, want)
+	for _, n := range []int{1, 4} {
+		src := openKernel(t, Options{Shards: n}, best())
+		p := cast(t, newHere)
+		p.play()
+		if err := src.programs.Variables[bpf.CaptureVarExcludeTgid].Set(uint32(0)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := src.selfTest(); err != nil { // with one shard it reads the player's events before its own
+			t.Fatal(err)
+		}
+		if n == 1 && len(src.early.buf) == 0 {
+			t.Error("nothing was kept")
+		}
+		w := p.see(src, (*watch).over)
+		if got, want := w.of(stream.Server), lines("opened", "got 100", "sent 10", "ended", "closed"); got != want {
+			t.Errorf("%d shards: server:\n%s\nwant:\n%s", n, got, want)
+		}
 	}
 }
 

@@ -35,7 +35,7 @@ func TestCloseInterruptsNextAndReleasesAll(t *testing.T) {
 	}
 	before := leaktest.OpenFiles()
 	for range 3 {
-		src, err := Open(Options{})
+		src, err := Open(Options{Shards: 3})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -115,17 +115,17 @@ func (m *muster) add(shard int, e *Event) {
 	if f.closed {
 		fail("event after the end: %+v", *e)
 	}
-	switch {
-	case e.Kind == Opened:
+	switch e.Kind {
+	case Opened:
 		if f.opened || len(f.lines) > 0 {
 			fail("opened after %s", f.lines)
 		}
 		f.opened = true
 		f.next[e.Out], f.next[!e.Out] = e.Seq, e.Ack
 		f.begin[e.Out], f.begin[!e.Out] = e.Seq, e.Ack
-	case e.Kind == Closed:
+	case Closed:
 		f.closed = true
-	case e.Kind == Data:
+	case Data:
 		if _, ok := f.begin[e.Out]; !ok { // older than the source
 			f.begin[e.Out], f.next[e.Out] = e.Seq, e.Seq
 		}
@@ -188,14 +188,14 @@ func TestEachConnectionIsWholeInOneShard(t *testing.T) {
 					if name == oldFleet {
 						p.play()
 					}
-					shards := openShards(t, Options{Shards: n}, b)
-					if len(shards) != n {
-						t.Fatalf("%d shards, want %d", len(shards), n)
+					src := openKernel(t, Options{Shards: n}, b)
+					if len(src.Shards()) != n {
+						t.Fatalf("%d shards, want %d", len(src.shards), n)
 					}
 					p.play()
 					m := muster{server: p.serverAddr, flows: map[FlowID]*course{}}
-					m.read(t, shards)
-					needWhole(t, shards[0])
+					m.read(t, src.shards)
+					needWhole(t, src)
 					if len(m.wrong) > 0 {
 						t.Error(strings.Join(m.wrong, "\n"))
 					}
@@ -204,6 +204,51 @@ func TestEachConnectionIsWholeInOneShard(t *testing.T) {
 			}
 		}
 	})
+}
+
+// An accepted one does not know its peer when it opens.
+func TestMPTCPConnectionsAreWholeInOneShardEach(t *testing.T) {
+	need(t, "MPTCP at both ends")
+	b := best()
+	if b.calls { // MPTCP has its own functions
+		b = backends[3]
+	}
+	src := openKernel(t, Options{Shards: MaxShards}, b)
+	p := cast(t, twins)
+	p.play()
+	kinds := map[FlowID]map[Kind]bool{}
+	in := map[FlowID]int{}
+	done := func() bool {
+		n := 0
+		for _, seen := range kinds {
+			if seen[Opened] && seen[Data] {
+				n++
+			}
+		}
+		return n == 4
+	}
+	for end := time.Now().Add(patience); !done() && time.Now().Before(end); {
+		for i, s := range src.shards {
+			s.SetDeadline(time.Now())
+			for e := (Event{}); s.Next(&e) == nil; {
+				if e.Local != p.serverAddr && e.Peer != p.serverAddr {
+					continue
+				}
+				if first, ok := in[e.Flow]; ok && first != i {
+					t.Errorf("flow %d is in shards %d and %d", e.Flow, first, i)
+				}
+				in[e.Flow] = i
+				if kinds[e.Flow] == nil {
+					kinds[e.Flow] = map[Kind]bool{}
+				}
+				kinds[e.Flow][e.Kind] = true
+			}
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if !done() {
+		t.Errorf("saw %v, want 4 flows that opened and moved data", kinds)
+	}
 }
 
 // check checks that both ends of each connection are in one shard, that all was seen

@@ -38,14 +38,9 @@ func openHere(o Options, b backend) (*kernel, error) {
 	return open(o, b, types)
 }
 
-// openKernel opens a source of one shard for the time of a test.
+// openKernel opens a source for the time of a test, and returns its first shard: the
+// only one, unless o asks for more.
 func openKernel(t testing.TB, o Options, b backend) *shard {
-	t.Helper()
-	return openShards(t, o, b)[0]
-}
-
-// openShards opens a source for the time of a test.
-func openShards(t testing.TB, o Options, b backend) []*shard {
 	t.Helper()
 	needRoot(t)
 	k, err := openHere(o, b)
@@ -57,7 +52,7 @@ func openShards(t testing.TB, o Options, b backend) []*shard {
 			t.Error(err)
 		}
 	})
-	return k.shards
+	return k.shards[0]
 }
 
 func needRoot(t testing.TB) {
@@ -164,30 +159,37 @@ type watch struct {
 	start     map[bool]map[FlowID]uint32 // of the first byte
 }
 
-// see reads events until done, or for a while, and returns all that were seen.
+// see reads events of all shards of the source until done, or for a while, and
+// returns all that were seen.
 func (p *player) see(src *shard, done func(*watch) bool) *watch {
 	p.t.Helper()
 	w := p.w
-	defer src.SetDeadline(time.Time{})
 	for end := time.Now().Add(patience); !done(w); {
-		src.SetDeadline(time.Now().Add(10 * time.Millisecond))
-		var e Event
-		err := src.Next(&e)
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			if time.Now().After(end) {
-				return w
+		idle := 0
+		for _, s := range src.shards {
+			s.SetDeadline(time.Now().Add(10 * time.Millisecond / time.Duration(len(src.shards))))
+			var e Event
+			err := s.Next(&e)
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				idle++
+				continue
 			}
-			continue
+			if err != nil {
+				p.t.Fatal(err)
+			}
+			w.add(e)
 		}
-		if err != nil {
-			p.t.Fatal(err)
+		if idle == len(src.shards) && time.Now().After(end) {
+			return w
 		}
-		w.add(e)
 	}
 	// More than was waited for would be wrong, too.
-	src.SetDeadline(time.Now())
-	for e := (Event{}); src.Next(&e) == nil; {
-		w.add(e)
+	for _, s := range src.shards {
+		s.SetDeadline(time.Now())
+		for e := (Event{}); s.Next(&e) == nil; {
+			w.add(e)
+		}
+		s.SetDeadline(time.Time{})
 	}
 	return w
 }
