@@ -2,6 +2,7 @@ package receiver
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"path/filepath"
 	"runtime"
@@ -105,32 +106,44 @@ func (s *replay) Next(e *capture.Event) error {
 }
 
 // discard returns an emitter whose consumers do nothing.
-func discard(t testing.TB) *emit.Emitter {
+func discard(t testing.TB) *emit.Emitter { return discards(t, 1)[0] }
+
+// discards returns n of them, of one sender.
+func discards(t testing.TB, n int) (sinks []*emit.Emitter) {
 	sender := emit.New(emit.Settings{
 		Traces: consumertest.NewNop(), Logs: consumertest.NewNop(), Report: newReport(t), Identify: process.Short, Wait: true,
 	})
-	sink := sender.Emitter()
+	for range n {
+		sinks = append(sinks, sender.Emitter())
+	}
 	sender.Start()
 	t.Cleanup(func() {
 		sender.Release()
 		require.NoError(t, sender.Shutdown(context.Background()))
 	})
-	return sink
+	return sinks
 }
 
 // play plays source to its end, with all protocols, and returns how many
 // exchanges that gave. All of them have their answers, and nothing is lost.
 func play(t testing.TB, source capture.Shard, sink engine.Sink) int {
-	e := engine.New(engine.Settings{
+	return playAll(t, engines{player(source, sink)})
+}
+
+func player(source capture.Shard, sink engine.Sink) *engine.Engine {
+	return engine.New(engine.Settings{
 		Source: source, Sink: sink, Protocols: defaultProtocols().open(), RequestTimeout: time.Hour, MaxConnections: 1 << 20, MaxState: 64 << 20,
 	})
-	require.NoError(t, e.Run())
-	exchanges := 0
-	e.Exchanges(func(protocol string, how exchange.Outcome, n uint64) {
+}
+
+// playAll is play, by engines beside each other.
+func playAll(t testing.TB, es engines) (exchanges int) {
+	require.NoError(t, es.run(func() error { return nil }))
+	es.exchanges(func(protocol string, how exchange.Outcome, n uint64) {
 		exchanges += int(n)
 		require.Equal(t, exchange.Answered, how, protocol)
 	})
-	e.Losses(func(reason string, n uint64) { require.Zero(t, n, reason) })
+	es.losses(func(reason string, n uint64) { require.Zero(t, n, reason) })
 	return exchanges
 }
 
@@ -158,6 +171,30 @@ func BenchmarkReplay(b *testing.B) {
 			b.ReportMetric(0, "ns/op") // of other processes, too
 			b.ReportMetric(float64(spent.Nanoseconds())/float64(n), "cpu-ns/exchange")
 			b.ReportMetric(float64(n)/spent.Seconds(), "exchanges/s/core")
+		})
+	}
+}
+
+// BenchmarkShards is the same by one engine, and by two on as many processors, which
+// share a sender.
+func BenchmarkShards(b *testing.B) {
+	for _, n := range []int{1, 2} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(n))
+			var es engines
+			for _, sink := range discards(b, n) {
+				r := recordings[0]
+				source := newReplay(b, r.file, r.rounds)
+				source.connections = 1 + b.N/n/source.one(b, sink)
+				es = append(es, player(source, sink))
+			}
+			b.ResetTimer()
+			began := cpuTime()
+			exchanges := playAll(b, es)
+			spent := cpuTime() - began
+			b.ReportMetric(0, "ns/op")
+			b.ReportMetric(float64(spent.Nanoseconds())/float64(exchanges), "cpu-ns/exchange")
+			b.ReportMetric(float64(exchanges)/b.Elapsed().Seconds(), "exchanges/s")
 		})
 	}
 }

@@ -181,27 +181,28 @@ func (m *muster) read(t *testing.T, shards []*shard) {
 
 func TestEachConnectionIsWholeInOneShard(t *testing.T) {
 	forEachBackend(t, func(t *testing.T, b backend) {
-		for _, n := range []int{1, 2, 3, MaxShards} {
-			for _, name := range []string{newFleet, oldFleet} {
-				t.Run(fmt.Sprint(n, " ", name), func(t *testing.T) {
-					p := cast(t, name)
-					if name == oldFleet {
-						p.play()
-					}
-					src := openKernel(t, Options{Shards: n}, b)
-					if len(src.Shards()) != n {
-						t.Fatalf("%d shards, want %d", len(src.shards), n)
-					}
+		for _, tt := range []struct {
+			shards int
+			name   string
+		}{{1, newFleet}, {2, newFleet}, {2, oldFleet}, {3, oldFleet}, {MaxShards, newFleet}} {
+			t.Run(fmt.Sprint(tt.shards, " ", tt.name), func(t *testing.T) {
+				p := cast(t, tt.name)
+				if tt.name == oldFleet {
 					p.play()
-					m := muster{server: p.serverAddr, flows: map[FlowID]*course{}}
-					m.read(t, src.shards)
-					needWhole(t, src)
-					if len(m.wrong) > 0 {
-						t.Error(strings.Join(m.wrong, "\n"))
-					}
-					m.check(t, n, name == newFleet)
-				})
-			}
+				}
+				src := openKernel(t, Options{Shards: tt.shards}, b)
+				if len(src.Shards()) != tt.shards {
+					t.Fatalf("%d shards, want %d", len(src.shards), tt.shards)
+				}
+				p.play()
+				m := muster{server: p.serverAddr, flows: map[FlowID]*course{}}
+				m.read(t, src.shards)
+				needWhole(t, src)
+				if len(m.wrong) > 0 {
+					t.Error(strings.Join(m.wrong, "\n"))
+				}
+				m.check(t, tt.shards, tt.name == newFleet)
+			})
 		}
 	})
 }
