@@ -27,6 +27,7 @@ type CaptureEvent struct {
 	Seq           uint32
 	Ack           uint32
 	LenBytes      uint32
+	PassedBytes   uint32
 	Tgid          uint32
 	LocalAddr     [16]uint8
 	PeerAddr      [16]uint8
@@ -41,6 +42,7 @@ type CaptureEvent struct {
 	Role          CaptureRole
 	Missing       CaptureMissing
 	Flags         CaptureFlag
+	Pad           [4]uint8
 }
 
 type CaptureFilter uint16

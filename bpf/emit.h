@@ -109,6 +109,7 @@ __noinline int emit_record(u32 slot, u32 len_bytes, u32 done_bytes, u32 missing,
 		e->missing = missing;
 		if (output(s->shard, e, sizeof(*e) + captured, wake)) {
 			e->turns_out = e->turns_in = 0;
+			e->passed_bytes = 0;
 			e->flags |= FLAG_CONTINUED;
 		} else {
 			count(LOSS_RING_FULL_DATA);
@@ -160,7 +161,7 @@ __noinline int emit_next(u32 slot, u32 wake)
 		missing = s->frames.opening ? copy_frames(slot, want) : copy_payload(slot, want);
 	if (missing == COPY_AGAIN)
 		return true;
-	if (s->records == 1 && !(e->flags & FLAG_CONTINUED) && opens_whole(s))
+	if (s->records == 1 && !(e->flags & FLAG_CONTINUED) && !e->passed_bytes && opens_whole(s))
 		return true;
 	if (missing == MISSING_SKIPPED) {
 		len_bytes = s->frames.next - e->seq;
@@ -198,8 +199,9 @@ __noinline int emit_records(u32 slot, u32 new_process)
 		emit_record(slot, e->len_bytes, e->len_bytes, e->missing, wake);
 		return 0;
 	}
-	if (s->unwanted && !emit_record(slot, s->unwanted, s->unwanted, MISSING_SKIPPED, wake))
-		return 0;
+	e->passed_bytes = s->unwanted;
+	e->seq += s->unwanted;
+	e->len_bytes -= s->unwanted;
 	for (int copies = 0; copies < COPIES + FRAME_WALKS; copies++)
 		if (!emit_next(slot, wake))
 			return 0;

@@ -56,6 +56,7 @@ struct event {
 	u32 seq;
 	u32 ack;
 	u32 len_bytes;     // moved
+	u32 passed_bytes;  // KIND_DATA: moved by the same call right before seq, and skipped; len_bytes is without them
 	u32 tgid;          // KIND_DATA: process, by its number in the first pid namespace
 	u8 local_addr[16]; // IPv4 as ::ffff:a.b.c.d
 	u8 peer_addr[16];
@@ -73,8 +74,9 @@ struct event {
 	enum role role;
 	enum missing missing;
 	enum flag flags;
+	u8 pad[4];
 };
-_Static_assert(sizeof(struct event) == 104, "no hidden padding, a multiple of 8");
+_Static_assert(sizeof(struct event) == 112, "no hidden padding, a multiple of 8");
 
 // What user space asks for one flow, see maps.h. A word is a tag in the upper
 // half, of the flow's bits that do not choose its slot (policy_tag), and a value

@@ -12,12 +12,13 @@ import (
 	"github.com/perisco-io/perisco/receiver/internal/stream"
 )
 
-// sample is a record of a write of 500 bytes, as the kernel would have written it.
+// sample is a record of a write of 600 bytes, of which the first 100 were passed
+// over, as the kernel would have written it.
 func sample() ([]byte, bpf.CaptureEvent) {
 	const captured = 500
 	head := bpf.CaptureEvent{
-		Flow: 1 << 20, TimeNs: 2, StartNs: 1, Seq: 7, Ack: 8,
-		LenBytes: captured, CapturedBytes: captured, Tgid: 42, Execs: 3,
+		Flow: 1 << 20, TimeNs: 2, StartNs: 1, Seq: 107, Ack: 8,
+		PassedBytes: 100, LenBytes: captured, CapturedBytes: captured, Tgid: 42, Execs: 3,
 		LocalAddr: netip.MustParseAddr("::ffff:10.0.0.1").As16(), LocalPort: 80,
 		PeerAddr: netip.MustParseAddr("2001:db8::1").As16(), PeerPort: 50000,
 		Comm: [16]int8{'n', 'g', 'i', 'n', 'x'},
@@ -46,13 +47,13 @@ func TestDecodeTakesEveryField(t *testing.T) {
 	e.Data = nil
 	want := Event{
 		Flow: 1 << 20, Kind: Data, Out: true, Side: stream.Server, Sure: true,
-		Time: 2, Seq: 7, Ack: 8, Sequenced: true, Len: 500,
+		Time: 2, Seq: 7, Ack: 8, Sequenced: true, Len: 600, Passed: 100,
 		Local: netip.MustParseAddrPort("10.0.0.1:80"), Peer: netip.MustParseAddrPort("[2001:db8::1]:50000"),
 		PID: 42, Start: 1, Execs: 3, Comm: [16]byte{'n', 'g', 'i', 'n', 'x'}, TurnsOut: 3, TurnsIn: 4, Turned: true,
 	}
 	if got := e; got.Flow != want.Flow || got.Kind != want.Kind || got.Out != want.Out || got.Side != want.Side ||
 		got.Sure != want.Sure || got.Time != want.Time || got.Seq != want.Seq || got.Ack != want.Ack ||
-		got.Sequenced != want.Sequenced || got.Len != want.Len || got.Local != want.Local || got.Peer != want.Peer ||
+		got.Sequenced != want.Sequenced || got.Len != want.Len || got.Passed != want.Passed || got.Local != want.Local || got.Peer != want.Peer ||
 		got.PID != want.PID || got.Start != want.Start || got.Execs != want.Execs || got.Comm != want.Comm ||
 		got.TurnsOut != want.TurnsOut || got.TurnsIn != want.TurnsIn || got.Turned != want.Turned {
 		t.Errorf("got  %+v\nwant %+v", got, want)

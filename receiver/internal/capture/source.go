@@ -59,8 +59,9 @@ type Event struct {
 	Continued bool
 	Framed    bool   // says of Data that it is known where frames begin in it; see Shard.Frames
 	Len       uint32 // bytes moved
-	Data      []byte // the first of them that were captured; valid until the next call of Next
-	// Missing says why len(Data) < Len. Empty otherwise. One of a few tokens;
+	Passed    uint32 // the first of them, which Skip or Whole allowed to leave out
+	Data      []byte // those behind them that were captured; valid until the next call of Next
+	// Missing says why Passed+len(Data) < Len. Empty otherwise. One of a few tokens;
 	// the kernel's are those of enum missing in bpf/event.h. Such an event is
 	// no loss: Losses does not count it.
 	Missing string

@@ -270,11 +270,14 @@ func (w *watch) describe(e *Event) (lines []string) {
 		verb = "sent"
 	}
 	line := fmt.Sprintf("%s %s %d", who, verb, e.Len)
-	if e.Missing != "" || len(e.Data) < int(e.Len) {
+	if e.Passed > 0 {
+		line += fmt.Sprintf(" passed %d", e.Passed)
+	}
+	if e.Missing != "" || int(e.Passed)+len(e.Data) < int(e.Len) {
 		line += fmt.Sprintf(" captured %d %s", len(e.Data), e.Missing)
 	}
 	for i, b := range e.Data {
-		if b != pattern(int(seq-w.start[e.Out][e.Flow])+i) {
+		if b != pattern(int(seq+e.Passed-w.start[e.Out][e.Flow])+i) {
 			line += fmt.Sprintf(", wrong from %d on", i)
 			break
 		}

@@ -286,6 +286,22 @@ func TestConversations(t *testing.T) {
 			asked:  []string{"skip 1 out=true until 102008", "skip 1 out=true until 102011"},
 		},
 		{
+			name: "what is passed over is no loss where nobody wants it",
+			script: func(s *script) {
+				s.flow(1, stream.Server).open().client("?a\n").client("?b\n").server("!8\nab").passed(stream.Server, 6, "!0\n").close()
+			},
+			want: []string{"server a answered", "server b answered"},
+		},
+		{
+			name: "it is one where somebody does",
+			script: func(s *script) {
+				s.flow(1, stream.Server).open().client("?a\n").server("!8\nab").passed(stream.Server, 7, "!0\n").
+					client("?b\n").server("!0\n").close()
+			},
+			want:   []string{"server a answered", "server b answered"},
+			losses: "message_cut_by_skipped=1 message_cut_by_torn_write=1",
+		},
+		{
 			name: "more requests in a row than are kept",
 			script: func(s *script) {
 				s.flow(1, stream.Server).open().client("?a\n?b\n?c\n?d\n?e\n").server("!0\n").close()

@@ -73,7 +73,8 @@ type Engine struct {
 	handed  uint64                   // exchanges, to Sink
 	clients map[exchange.Address]int // flows that are clients' ends, by their addresses
 	waiting []waiting
-	causes  []string // why bytes were missing: capture.Event.Missing and the engine's own, a few; the first is none
+	part    capture.Event // of the one that is handled
+	causes  []string      // why bytes were missing: capture.Event.Missing and the engine's own, a few; the first is none
 	pool    stream.Pool
 	weight  int // of all flows, in bytes
 

@@ -114,6 +114,15 @@ func (f *flow) server(s string) *flow                   { return f.send(stream.S
 func (f *flow) unseen(side stream.Side, n uint32) *flow { f.seq[side] += n; return f }
 func (f *flow) close()                                  { f.event(capture.Closed, f.side) }
 
+// passed sends n bytes that are passed over, and behind them others.
+func (f *flow) passed(side stream.Side, n uint32, s string) *flow {
+	f.send(side, s, n)
+	e := &f.events[len(f.events)-1]
+	e.Passed, e.Turned = n, true
+	e.TurnsOut, e.TurnsIn = 1, 0
+	return f
+}
+
 func (f *flow) send(side stream.Side, s string, missing uint32) *flow {
 	e := f.event(capture.Data, side)
 	e.Data, e.Len = []byte(s), uint32(len(s))+missing

@@ -61,6 +61,12 @@ func (e *Engine) handle(ev *capture.Event) {
 		e.unwanted(i, ev)
 		return
 	}
+	if ev.Passed > 0 && !f.passes(ev) {
+		e.part = passed(ev)
+		e.handle(&e.part)
+		e.handle(ev)
+		return
+	}
 	f.asleep = false
 	open, handed := f.open(), e.handed
 	e.turn(f, ev)

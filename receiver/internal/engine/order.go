@@ -128,6 +128,37 @@ func (h *half) pass(seq uint32) {
 	}
 }
 
+// passes takes from ev the bytes that were passed over, if that is all that there is
+// to say of them: they were discarded ahead of their arrival, and what is behind
+// them follows.
+func (f *flow) passes(ev *capture.Event) bool {
+	h := &f.halves[f.sender(ev.Out)]
+	if f.conn == nil || f.dialogue || !ev.Sequenced || ev.Seq != h.next || int64(ev.Passed) > h.buf.Owed() {
+		return false
+	}
+	h.buf.Pass(int64(ev.Passed))
+	h.next += ev.Passed
+	cut(ev)
+	return true
+}
+
+// passed takes from ev the bytes that were passed over, and returns them as an
+// event of their own.
+func passed(ev *capture.Event) (first capture.Event) {
+	first = *ev
+	first.Len, first.Passed, first.Data, first.Missing = ev.Passed, 0, nil, capture.Skipped
+	cut(ev)
+	ev.TurnsOut, ev.TurnsIn, ev.Turned = 0, 0, false
+	return first
+}
+
+// cut takes from ev the bytes that were passed over.
+func cut(ev *capture.Event) {
+	ev.Seq += ev.Passed
+	ev.Len -= ev.Passed
+	ev.Passed, ev.Continued = 0, true
+}
+
 // align puts c where its sequence number says: behind a hole if bytes were
 // never reported, cut if some were reported before. It reports false if
 // nothing is left.

@@ -208,7 +208,7 @@ func (b *Buffer) Discard(n int64) {
 func (b *Buffer) Owed() int64 { return b.owed }
 
 // Pass says that n of the bytes that are owed were sent, and nothing else is known
-// of them; n is less than Owed.
+// of them; n is at most Owed.
 func (b *Buffer) Pass(n int64) {
 	b.owed -= n
 	b.pos += uint64(n)

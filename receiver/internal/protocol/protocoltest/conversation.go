@@ -25,6 +25,7 @@ type step struct {
 	kind    kind
 	side    stream.Side // who did it; not for closed and reset
 	data    []byte
+	passed  int64 // bytes sent before data that were not captured, since nobody wants them; only where a test drops them
 	missing int64 // bytes sent behind data that were not captured
 	lost    bool  // its event never came; only where a test drops it
 	at      time.Duration

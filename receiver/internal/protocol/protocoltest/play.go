@@ -82,7 +82,8 @@ func (p *player) Next(e *capture.Event) error {
 	case send:
 		p.data = append(p.data[:0], s.data...)
 		e.Data = p.data
-		e.Len = uint32(int64(len(s.data)) + s.missing)
+		e.Passed = uint32(s.passed)
+		e.Len = uint32(s.passed + int64(len(s.data)) + s.missing)
 		if s.missing > 0 {
 			e.Missing = "limit"
 		}

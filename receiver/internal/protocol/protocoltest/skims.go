@@ -38,16 +38,21 @@ func (s *skim) wants(b byte) bool {
 	return true
 }
 
-// split makes of a write what is reported of it.
+// split makes of a write what is reported of it. What is passed over at its beginning
+// is told with what is behind that.
 func (s *skim) split(write step) (steps []step) {
 	gone := false
 	piece := write
 	piece.data = nil
 	for _, b := range write.data {
 		wanted := s.wants(b)
-		if wanted && gone {
+		switch {
+		case !wanted || !gone:
+		case len(piece.data) == 0:
+			piece.passed, piece.missing = piece.missing, 0
+		default:
 			steps = append(steps, piece)
-			piece.data, piece.missing = nil, 0
+			piece.data, piece.passed, piece.missing = nil, 0, 0
 		}
 		if gone = !wanted; gone {
 			piece.missing++
