@@ -101,6 +101,7 @@ func serve(args []string) error {
 		w.Header().Set("X-Sum", "1")
 	})
 	mux.HandleFunc("/events/{count}", sendEvents)
+	mux.HandleFunc("/chunks/{count}", sendChunks)
 	mux.HandleFunc("/poll/{milliseconds}", func(w http.ResponseWriter, r *http.Request) {
 		ms, _ := strconv.Atoi(r.PathValue("milliseconds"))
 		time.Sleep(time.Duration(ms) * time.Millisecond)
@@ -147,6 +148,15 @@ func sendEvents(w http.ResponseWriter, r *http.Request) {
 	for range n {
 		_, _ = io.WriteString(w, "data: "+strings.Repeat("x", 92)+"\n\n")
 		_ = http.NewResponseController(w).Flush()
+	}
+}
+
+// sendChunks answers with so many times 2 KiB, in chunks whose heads are anywhere in
+// what is written at once.
+func sendChunks(w http.ResponseWriter, r *http.Request) {
+	n, _ := strconv.Atoi(r.PathValue("count"))
+	for range n {
+		_, _ = io.WriteString(w, strings.Repeat("x", 2<<10))
 	}
 }
 

@@ -34,8 +34,8 @@ func startSite(t testing.TB, s site, cmd *exec.Cmd) *site {
 //	/answer/<status>/chunked/…   with one of three chunks
 
 // startGo starts a server of net/http in a process of its own. It has /hints,
-// too, with an answer before the answer, /trailers, /abort that breaks off, and
-// /silence, where nothing comes until the client gives up.
+// too, with an answer before the answer, /trailers, /chunks/<count> with many, /abort
+// that breaks off, and /silence, where nothing comes until the client gives up.
 func startGo(t testing.TB, host string, port int, args ...string) *site {
 	t.Helper()
 	s := site{host: host, port: port, service: filepath.Base(os.Args[0])}
