@@ -64,7 +64,7 @@ static __always_inline struct scratch *begin_data(enum slot slot, struct sock *s
 		count(LOSS_IGNORED);
 		return NULL;
 	}
-	if (policy && quiet(sk, policy, flow, out))
+	if (policy && quiet(sk, policy, flow, out, len_bytes))
 		return NULL;
 	u32 key = slot;
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &key);
@@ -199,7 +199,7 @@ __noinline int emit_records(u32 slot, u32 new_process)
 		emit_record(slot, e->len_bytes, e->len_bytes, e->missing, wake);
 		return 0;
 	}
-	e->passed_bytes = s->unwanted;
+	e->passed_bytes += s->unwanted;
 	e->seq += s->unwanted;
 	e->len_bytes -= s->unwanted;
 	for (int copies = 0; copies < COPIES + FRAME_WALKS; copies++)

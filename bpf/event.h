@@ -51,12 +51,12 @@ struct event {
 	u64 flow;     // socket cookie, or from its address (flow_of)
 	u64 time_ns;  // CLOCK_BOOTTIME
 	u64 start_ns; // KIND_DATA: CLOCK_BOOTTIME when the process started
-	// TCP sequence numbers: of the first byte moved, for other kinds of the
-	// next one; and of the next byte of the other direction. FINs not counted.
+	// TCP sequence numbers: of the first byte moved and not passed over, for other
+	// kinds of the next one; and of the next byte of the other direction. FINs not counted.
 	u32 seq;
 	u32 ack;
 	u32 len_bytes;     // moved
-	u32 passed_bytes;  // KIND_DATA: moved by the same call right before seq, and skipped; len_bytes is without them
+	u32 passed_bytes;  // KIND_DATA: passed over right before seq, of which no other event tells; not in len_bytes
 	u32 tgid;          // KIND_DATA: process, by its number in the first pid namespace
 	u8 local_addr[16]; // IPv4 as ::ffff:a.b.c.d
 	u8 peer_addr[16];

@@ -24,6 +24,13 @@ static __always_inline s32 behind(u32 b, u32 a)
 	return b - a;
 }
 
+// Whether all from seq to end lies within what is passed over of a frame, and the frame
+// goes on.
+static __always_inline bool within(const struct frames *f, u8 opening, u32 seq, u32 end)
+{
+	return opening && f->opening == opening && behind(seq, f->from) >= 0 && behind(f->next, end) > 0;
+}
+
 // Where the next head goes on.
 static __always_inline u32 head_at(const struct frames *f)
 {
@@ -49,11 +56,14 @@ static __always_inline u32 begin_frames(struct scratch *s, struct sock *sk, u8 o
 		return 0;
 	struct frames *known = frames_of(c, e->flags & FLAG_OUT);
 	if (frame)
-		*known = (struct frames){ .opening = opening, .next = e->seq + unwanted, .from = e->seq };
+		*known = (struct frames){ .opening = opening, .next = e->seq + unwanted, .from = e->seq, .told = e->seq };
 	*f = *known;
 	s->framed = f->opening;
 	s32 ahead = behind(head_at(f), e->seq);
-	if (!opening || !(e->flags & FLAG_SEQUENCED) || ahead < 0 || (f->have && ahead > 0))
+	bool whole = e->flags & FLAG_SEQUENCED && ahead >= 0;
+	if (f->opening && whole && behind(f->told, f->from) >= 0 && behind(e->seq, f->told) > 0)
+		e->passed_bytes = e->seq - f->told;
+	if (!opening || !whole || (f->have && ahead > 0))
 		f->opening = 0; // something was missed
 	if (!f->opening)
 		return 0;
@@ -87,10 +97,11 @@ static __always_inline void keep_frames(struct scratch *s, struct sock *sk, u32 
 		if (!c->opened || (c->role == ROLE_CLIENT) != out || frames_of(c, out)->next != seq)
 			return;
 		// What the server has said before the client did is taken to be whole frames.
-		*frames_of(c, !out) = (struct frames){ .opening = f->opening, .next = ack, .from = ack };
+		*frames_of(c, !out) = (struct frames){ .opening = f->opening, .next = ack, .from = ack, .told = ack };
 	}
 	if (behind(head_at(f), end) < 0)
 		f->opening = 0;
+	f->told = end;
 	*frames_of(c, out) = *f;
 }
 

@@ -34,7 +34,8 @@ struct frames {
 	u32 from;   // before it: what is passed over from there on; next: nothing
 	u8 opening; // which of openings tells what they look like, from 1 on; 0: it is not known where they are
 	u8 have;    // bytes of head
-	u8 pad[6];
+	u8 pad[2];
+	u32 told;   // up to which an event was made of what was moved; what is quiet has none
 	u8 head[FRAME_HEAD]; // of the next one, if it was not moved at once
 };
 

@@ -52,19 +52,22 @@ static __always_inline volatile u64 *skip_of(struct policy *p, bool out)
 	return out ? &p->skip_out : &p->skip_in;
 }
 
-// Whether nothing need be said of a read or write: all of it is skipped, and it
-// tells neither when the skip ends nor of a turn.
-static __always_inline bool quiet(struct sock *sk, struct policy *p, u64 flow, bool out)
+// Whether nothing need be said of a read or write: all of it is skipped, or within a
+// frame that is, and it tells neither when that ends nor of a turn.
+static __always_inline bool quiet(struct sock *sk, struct policy *p, u64 flow, bool out, u32 len_bytes)
 {
 	u64 word = *skip_of(p, out);
-	if (!tagged(word, flow))
+	u8 opening = skims(p, flow);
+	if (!tagged(word, flow) && !opening)
 		return false;
 	struct connection *c = find_connection(sk);
 	struct tcp_sock *tcp = tcp_of(sk);
 	if (!c || !(out ? c->talks_out : c->talks_in) || !tcp || READ(tcp, inet_conn.icsk_ulp_ops))
 		return false;
-	u32 ahead = (u32)word - (out ? next_out(tcp, c) : next_in(sk, tcp));
-	if (!ahead || ahead >= SKIP_MOST)
+	u32 end = out ? next_out(tcp, c) : next_in(sk, tcp);
+	u32 ahead = (u32)word - end;
+	bool skipped = tagged(word, flow) && ahead && ahead < SKIP_MOST;
+	if (!skipped && !within(frames_of(c, out), opening, end - len_bytes, end))
 		return false;
 	u32 now = bpf_ktime_get_boot_ns() >> PROGRESS_SHIFT;
 	u32 *told = out ? &c->progress_out : &c->progress_in;

@@ -123,8 +123,9 @@ type Shard interface {
 	Frames(id FlowID, out bool, at uint32)
 	// Whole asks for reads and writes of a flow as whole as they can be had,
 	// in several events; of others the first bytes are enough. skim is one of those in
-	// Options.Openings, and allows to leave out what it says that nobody wants; the
-	// zero value allows nothing, and the source forgets where frames begin. Best effort
+	// Options.Openings, and allows to leave out what it says that nobody wants: reads
+	// and writes within that are told with what comes behind them, but for a few a
+	// second; the zero value allows nothing, and the source forgets where frames begin. Best effort
 	// as Skip is: ask again when bytes are missing nevertheless.
 	Whole(id FlowID, skim stream.Framing)
 	// Ignore asks for no more Data events of a flow; others still come. Best

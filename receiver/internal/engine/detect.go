@@ -56,7 +56,7 @@ func (e *Engine) detect(f *flow, lost bool) {
 func (e *Engine) follow(f *flow, index int, conn protocol.Conn) {
 	f.conn, f.turns = conn, 0
 	_, f.dialogue = conn.(protocol.Dialogue)
-	f.speaks = uint8(index)
+	f.speaks, f.skims = uint8(index), e.skims[index].SkimFrom > 0
 	if _, f.unbroken = e.Protocols[index].(protocol.Unbroken); f.unbroken {
 		e.askWhole(f)
 	}

@@ -28,6 +28,7 @@ type flow struct {
 	asleep   bool        // nothing came since conn was told so
 	speaks   uint8       // conn's protocol, by its place in Engine.Protocols
 	unbroken bool        // it is protocol.Unbroken
+	skims    bool        // the source may know its frames, and not say yet what lies within one
 	entire   bool        // of its frames nothing may be left out any more
 	guided   bool        // the source was told where its frames begin
 	opaque   bool        // not to be looked at any more: see abandon

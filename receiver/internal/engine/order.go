@@ -108,7 +108,7 @@ func (e *Engine) catchUp(f *flow, ev *capture.Event) {
 	next[f.sender(ev.Out)] = ev.Seq
 	for side := stream.Client; side <= stream.Server; side++ {
 		h := &f.halves[side]
-		h.pass(next[side])
+		h.pass(next[side], f.skims)
 		// One byte more is a FIN: no message is that short.
 		if missing := int32(next[side] - h.next); h.known && missing > 1 {
 			h.next = next[side]
@@ -118,11 +118,11 @@ func (e *Engine) catchUp(f *flow, ev *capture.Event) {
 	}
 }
 
-// pass goes on to seq where the source was asked to skip what lies before it, and
-// may have said nothing of that.
-func (h *half) pass(seq uint32) {
+// pass goes on to seq where the source was asked to skip what lies before it, or skims
+// it as a part of a frame, and may have said nothing of that.
+func (h *half) pass(seq uint32, skims bool) {
 	n := int64(int32(seq - h.next))
-	if h.skipped && int32(h.skip-seq) > 0 && n > 0 && n < h.buf.Owed() {
+	if (skims || h.skipped && int32(h.skip-seq) > 0) && n > 0 && n < h.buf.Owed() {
 		h.buf.Pass(n)
 		h.next = seq
 	}
@@ -170,7 +170,7 @@ func (e *Engine) align(f *flow, sender stream.Side, ev *capture.Event, c *stream
 		h.anchor(ev.Seq)
 	}
 	h.seen = true
-	h.pass(ev.Seq)
+	h.pass(ev.Seq, false)
 	switch gap := int32(ev.Seq - h.next); {
 	case gap > 0:
 		e.gap(f, sender, int64(gap), c.Ack, ev.Time)

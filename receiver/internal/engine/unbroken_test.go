@@ -113,6 +113,37 @@ func TestLongWrites(t *testing.T) {
 			},
 		},
 		{
+			name: "what lies within a frame may be told with what comes behind it",
+			script: func(s *script) {
+				s.flow(1, stream.Server).open().client("?a\n?b\n").send(stream.Server, "!500\n", 100).reason(capture.Skipped).framed().
+					passed(stream.Server, 400, "!0\n").framed().close()
+			},
+			protocol: unbroken{newToy()},
+			want:     []string{"server a answered", "server b answered"},
+			asked:    []string{"whole 1 skim=true"},
+		},
+		{
+			name: "or never, if nothing does",
+			script: func(s *script) {
+				s.flow(1, stream.Server).open().client("?a\n").send(stream.Server, "!500\n", 100).reason(capture.Skipped).framed().
+					unseen(stream.Server, 300).close()
+			},
+			protocol: unbroken{newToy()},
+			want:     []string{"server a closed"},
+			asked:    []string{"whole 1 skim=true"},
+		},
+		{
+			name: "but is lost if it is not",
+			script: func(s *script) {
+				s.flow(1, stream.Server).open().client("?a\n").send(stream.Server, "!500\n", 100).reason(capture.Skipped).framed().
+					unseen(stream.Server, 400).client("?b\n").server("!0\n").framed().close()
+			},
+			protocol: unbroken{newToy()},
+			want:     []string{"server a answered", "server b answered"},
+			losses:   "sequence_gap=1",
+			asked:    []string{"whole 1 skim=true"},
+		},
+		{
 			name: "a message goes on in the next event of a write",
 			script: func(s *script) {
 				s.flow(1, stream.Server).open().client("?a").more(stream.Client, "b\n?c\n").
