@@ -54,7 +54,7 @@ static __always_inline void find_segments(struct payload *p, struct msghdr *msg)
 
 static __always_inline int begin_call(struct sock *sk, struct msghdr *msg, bool out, u32 flags)
 {
-	if (!observed(sk))
+	if (!observed(sk, current_task()))
 		return 0;
 	struct call call;
 	__builtin_memset(&call, 0, sizeof(call)); // with the padding
@@ -83,7 +83,8 @@ static __always_inline bool take_call(struct call *call)
 static __always_inline int end_call(enum slot slot, struct sock *sk, const struct payload *p, bool out,
 				    int ret, u32 flags)
 {
-	if (ret < 0 || !observed(sk))
+	struct task_struct *task = current_task();
+	if (ret < 0 || !observed(sk, task))
 		return 0;
 	if (!out && flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE)) // the stream does not move
 		return 0;
@@ -94,5 +95,5 @@ static __always_inline int end_call(enum slot slot, struct sock *sk, const struc
 		return 0;
 	if (!out && flags & MSG_TRUNC && !s->event.missing) // the buffer holds what it held before
 		s->event.missing = MISSING_DISCARDED;
-	return end_data(slot, s, sk, p);
+	return end_data(slot, s, sk, task, p);
 }

@@ -44,10 +44,11 @@ static __always_inline u32 most_bytes(struct sock *sk, const struct event *e, u3
 	return c && e->seq - c->turn_seq >= max_payload_bytes ? CROWDED_BYTES : max_payload_bytes;
 }
 
-// Whether the data of this socket is of interest. Before anything that costs.
-static __always_inline bool observed(struct sock *sk)
+// Whether the data that task, which runs, moves over this socket is of interest.
+// Before anything that costs.
+static __always_inline bool observed(struct sock *sk, struct task_struct *task)
 {
-	return is_tcp(sk) && current_tgid() != exclude_tgid;
+	return is_tcp(sk) && READ(task, tgid) != exclude_tgid;
 }
 
 // Begins an event in the program's slot; NULL if nobody wants it. The payload
@@ -210,9 +211,10 @@ __noinline int emit_records(u32 slot, u32 new_process)
 }
 
 // Copies the payload, if there is one, and sends the event off.
-static __always_inline int end_data(enum slot slot, struct scratch *s, struct sock *sk, const struct payload *from)
+static __always_inline int end_data(enum slot slot, struct scratch *s, struct sock *sk, struct task_struct *task,
+				    const struct payload *from)
 {
-	bool new_process = fill_process(&s->event);
+	bool new_process = fill_process(&s->event, task);
 	if (!s->event.missing)
 		s->event.missing = from->missing;
 	begin_copy(s, from);

@@ -101,6 +101,9 @@ struct net {
 typedef struct {
 	struct net *net;
 } possible_net_t;
+typedef struct {
+	s64 counter;
+} atomic64_t;
 struct sock_common {
 	u32 skc_daddr;
 	u32 skc_rcv_saddr;
@@ -109,6 +112,7 @@ struct sock_common {
 	u16 skc_family;
 	volatile u8 skc_state;
 	unsigned long skc_flags; // enum sock_flags
+	atomic64_t skc_cookie;   // 0 before somebody asked for it
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
@@ -177,7 +181,7 @@ struct thread_info {
 struct task_struct {
 	struct thread_info thread_info;
 	struct files_struct *files;
-	s32 tgid; // in the first pid namespace
+	u32 tgid; // in the first pid namespace
 	struct task_struct *group_leader;
 	u64 start_boottime; // nanoseconds since boot
 	u64 self_exec_id;   // programs executed, by its ancestors too

@@ -12,13 +12,25 @@ static __always_inline struct task_struct *current_task(void)
 	return typed ? bpf_get_current_task_btf() : (struct task_struct *)bpf_get_current_task();
 }
 
-// Fills in the process, and reports whether it is new here.
-static __always_inline bool fill_process(struct event *e)
+static __always_inline void fill_comm(struct event *e, struct task_struct *leader)
 {
-	struct task_struct *task = current_task(), *leader = READ(task, group_leader);
-	e->tgid = typed ? task->tgid : current_tgid(); // a load costs less than a call
+	if (!typed) {
+		bpf_probe_read_kernel(&e->comm, sizeof(e->comm), &leader->comm);
+		return;
+	}
+	const u64 *from = (const u64 *)leader->comm;
+	u64 *to = (u64 *)e->comm;
+	to[0] = from[0];
+	to[1] = from[1];
+}
+
+// Fills in the process that task is of, and reports whether it is new here.
+static __always_inline bool fill_process(struct event *e, struct task_struct *task)
+{
+	struct task_struct *leader = READ(task, group_leader);
+	e->tgid = READ(task, tgid);
 	e->start_ns = READ(leader, start_boottime);
-	bpf_probe_read_kernel(&e->comm, sizeof(e->comm), &leader->comm);
+	fill_comm(e, leader);
 	e->execs = READ(leader, self_exec_id);
 
 	u32 slot = e->tgid & (PROCESSES - 1);

@@ -25,8 +25,10 @@ static __always_inline struct tcp_sock *tcp_of(struct sock *sk)
 // the address of the last, its generation in the upper bits, the same in all, too.
 static __always_inline u64 flow_of(struct sock *sk)
 {
-	if (typed && sk->sk_protocol != IPPROTO_MPTCP)
-		return bpf_get_socket_cookie(sk);
+	if (typed && sk->sk_protocol != IPPROTO_MPTCP) {
+		u64 cookie = sk->__sk_common.skc_cookie.counter; // a load costs less than a call
+		return cookie ?: bpf_get_socket_cookie(sk);      // which makes one
+	}
 	struct connection *c = find_connection(sk);
 	return address_of(sk) >> 6 ^ (c ? (u64)c->generation << 48 : 0);
 }

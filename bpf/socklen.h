@@ -4,10 +4,9 @@
 // Needs kernel 6.3.
 #pragma once
 
-// Finds what the running syscall reads into or writes from sk.
-static __always_inline void find_payload(struct payload *p, struct sock *sk, bool out)
+// Finds what the syscall that task runs reads into or writes from sk.
+static __always_inline void find_payload(struct payload *p, struct sock *sk, struct task_struct *task, bool out)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
 	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
 	u32 nr = SYSCALL_NR(regs);
 
@@ -28,7 +27,8 @@ static __always_inline void find_payload(struct payload *p, struct sock *sk, boo
 	}
 }
 
-static __always_inline int socklen(enum slot slot, struct sock *sk, bool out, int ret, int flags)
+static __always_inline int socklen(enum slot slot, struct sock *sk, struct task_struct *task, bool out, int ret,
+				   int flags)
 {
 	struct payload p = {};
 	struct scratch *s = begin_data(slot, sk, out, ret);
@@ -37,25 +37,27 @@ static __always_inline int socklen(enum slot slot, struct sock *sk, bool out, in
 	if (flags & MSG_TRUNC) // the buffer holds what it held before
 		p.missing = MISSING_DISCARDED;
 	else if (!s->event.missing)
-		find_payload(&p, sk, out);
-	return end_data(slot, s, sk, &p);
+		find_payload(&p, sk, task, out);
+	return end_data(slot, s, sk, task, &p);
 }
 
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(socklen_send, struct sock *sk, int ret)
 {
-	if (ret <= 0 || !observed(sk))
+	struct task_struct *task = bpf_get_current_task_btf();
+	if (ret <= 0 || !observed(sk, task))
 		return 0;
-	return socklen(SLOT_SEND, sk, true, ret, 0);
+	return socklen(SLOT_SEND, sk, task, true, ret, 0);
 }
 
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(socklen_recv, struct sock *sk, int ret, int flags)
 {
+	struct task_struct *task = bpf_get_current_task_btf();
 	// With these the stream does not move.
-	if (ret < 0 || flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE) || !observed(sk))
+	if (ret < 0 || flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE) || !observed(sk, task))
 		return 0;
 	if (ret == 0)
 		return ended_in(SLOT_RECV, sk);
-	return socklen(SLOT_RECV, sk, false, ret, flags);
+	return socklen(SLOT_RECV, sk, task, false, ret, flags);
 }

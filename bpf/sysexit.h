@@ -38,7 +38,7 @@ static __always_inline struct sock *socket_of(struct task_struct *task, u32 fd)
 		return NULL;
 	struct socket *socket = BPF_CORE_READ(file, private_data);
 	struct sock *sk = BPF_CORE_READ(socket, sk);
-	return sk && observed(sk) ? sk : NULL;
+	return sk && observed(sk, task) ? sk : NULL;
 }
 
 SEC("tp_btf/sys_exit")
@@ -101,5 +101,5 @@ int BPF_PROG(sysexit, struct pt_regs *regs, long ret)
 		p.missing = MISSING_DISCARDED;
 	else if (!s->event.missing)
 		find_buffer(&p, nr, out, arg1, arg2);
-	return end_data(SLOT_SEND, s, sk, &p);
+	return end_data(SLOT_SEND, s, sk, task, &p);
 }
