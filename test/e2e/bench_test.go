@@ -165,7 +165,9 @@ func BenchmarkNginx(b *testing.B) {
 		side{"filtered", &setup{Discard: true, Options: fmt.Sprintf("{filter: {exclude: {ports: [%d]}}}", nginx.port)}},
 		side{"ignored", &setup{Discard: true, Options: "{protocols: {http: {enabled: false}, http2: {enabled: false}}}"}},
 		side{"nop", &setup{Discard: true}},
+		side{"gogc", &setup{Discard: true, GOGC: 200}},
 		side{"file", &setup{}},
+		side{"proto", &setup{Format: "proto"}},
 	)
 }
 

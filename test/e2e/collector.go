@@ -29,6 +29,8 @@ type setup struct {
 	Sending  string // options of the exporter to there, as YAML; empty: none
 	Ports    []int  // of servers: nothing is captured that is not about one of them, but landmarks; empty: all is
 	Discard  bool   // write no files: what comes out is not looked at
+	Format   string // of the files; empty: JSON, the only one that the test can read
+	GOGC     int    // in the environment; 0: it is not
 	Limit    int    // MiB that memory_limiter leaves the collector; 0: there is none
 	User     uint32 // who runs it; 0: the user of the test
 	LogLevel string // empty: info
@@ -51,8 +53,8 @@ var collectorConfig = template.Must(template.New("").Parse(`
 receivers:
   {{.Receiver}}: {{.Options}}
 exporters:
-  file/traces: {path: "{{.Dir}}/traces.json", flush_interval: 20ms}
-  file/logs: {path: "{{.Dir}}/logs.json", flush_interval: 20ms}
+  file/traces: {path: "{{.Dir}}/traces.json", flush_interval: 20ms, format: {{or .Format "json"}}}
+  file/logs: {path: "{{.Dir}}/logs.json", flush_interval: 20ms, format: {{or .Format "json"}}}
   nop: {}
 {{- if .Graph}}
   file/graph: {path: "{{.Graph}}", flush_interval: 20ms}
@@ -118,7 +120,7 @@ func startCollector(t testing.TB, s setup) *collector {
 	needCapture(t)
 	c := launchCollector(t, s)
 	c.await(t, "being healthy", c.healthy)
-	if s.Receiver == "" && !s.Discard {
+	if s.Receiver == "" && !s.Discard && s.Format == "" {
 		// Of what was under way when the capture began parts were missed. That
 		// is counted by now.
 		c.settle(t)
@@ -172,6 +174,9 @@ func launchCollector(t testing.TB, s setup) *collector {
 	}
 	if s.Cores != "" {
 		cmd = exec.Command(program(t, "taskset"), append([]string{"--cpu-list", s.Cores}, cmd.Args...)...)
+	}
+	if s.GOGC != 0 {
+		cmd.Env = append(os.Environ(), fmt.Sprintf("GOGC=%d", s.GOGC))
 	}
 	if s.User != 0 {
 		if err := os.Chown(dir, int(s.User), int(s.User)); err != nil {

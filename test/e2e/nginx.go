@@ -15,7 +15,7 @@ import (
 
 var nginxConfig = template.Must(template.New("").Parse(`
 daemon off;
-worker_processes 2;
+worker_processes {{.Workers}};
 error_log stderr crit;
 pid {{.Dir}}/nginx.pid;
 events { worker_connections 1024; }
@@ -114,15 +114,22 @@ func startNginx(t testing.TB, setup nginxSetup, removable int) *nginx {
 		t.Fatal(err)
 	}
 	defer config.Close()
+	const workers = 2
 	err = nginxConfig.Execute(config, struct {
 		nginxSetup
-		Dir  string
-		Port int
-	}{setup, dir, s.port})
+		Dir           string
+		Port, Workers int
+	}{setup, dir, s.port, workers})
 	if err != nil {
 		t.Fatal(err)
 	}
 	n.site = startSite(t, s, exec.Command(exe, "-e", "stderr", "-c", config.Name()))
+	n.await(t, "its workers", func() error { // the master listens before it has any
+		if has := len(n.family()) - 1; has < workers {
+			return fmt.Errorf("%d of %d", has, workers)
+		}
+		return nil
+	})
 	return n
 }
 
