@@ -155,11 +155,13 @@ func (r *running) capture() {
 		return
 	default:
 	}
-	r.logProgress("Idle, because the packet capture has been read")
-	if r.stopAtEnd {
-		if err := terminate(r.quit); err != nil {
-			r.log.Error("Cannot stop the collector", zap.Error(err))
-		}
+	if !r.stopAtEnd {
+		r.logProgress("Idle, because the packet capture has been read")
+		return
+	}
+	r.logProgress("Stopping the collector, because the packet capture has been read")
+	if err := terminate(r.quit); err != nil {
+		r.log.Error("Cannot stop the collector", zap.Error(err))
 	}
 }
 
