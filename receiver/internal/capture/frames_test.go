@@ -307,7 +307,7 @@ func TestFrames(t *testing.T) {
 		src := openKernel(t, Options{RingBytes: 32 << 20, Openings: []stream.Opening{framedOpening}}, b)
 		for _, tt := range tapes {
 			t.Run(tt.name, func(t *testing.T) {
-				_, w := playWhole(t, src, "frames "+tt.name)
+				w := playCopied(t, src, "frames "+tt.name)
 				tape := tt.tape()
 				for observed := stream.Client; observed <= stream.Server; observed++ {
 					if err := tape.check(w, observed); err != nil {

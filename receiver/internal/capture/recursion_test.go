@@ -4,6 +4,7 @@ package capture
 
 import (
 	"maps"
+	"slices"
 	"testing"
 )
 
@@ -30,6 +31,21 @@ func playWhole(t *testing.T, src *shard, name string) (*player, *watch) {
 	}
 	t.Fatal("again and again")
 	return nil, nil
+}
+
+// playCopied is playWhole, again if memory could not be read: programs do not wait
+// for a page that the kernel is about to move, as where it makes a huge one of many.
+func playCopied(t *testing.T, src *shard, name string) *watch {
+	t.Helper()
+	for range attempts {
+		_, w := playWhole(t, src, name)
+		if !slices.ContainsFunc(w.events, func(e Event) bool { return e.Missing == "fault" }) {
+			return w
+		}
+		t.Log("memory could not be read; again")
+	}
+	t.Fatal("memory can never be read")
+	return nil
 }
 
 // needWhole is for what cannot be played again.
